@@ -1,0 +1,1 @@
+"""What more than one task uses: outputs, training, metrics, figures, command lines."""

@@ -1,0 +1,231 @@
+"""Command lines that explain themselves and fail in one line.
+
+A script defines ``main(arguments)``, parses with :class:`Parser` and ends with::
+
+    if __name__ == "__main__":
+        sys.exit(run("train", main))
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import errno
+import math
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+from common.errors import RunError, UserError
+
+Number = TypeVar("Number", int, float)
+
+DONE, FAILED, WRONG_REQUEST = 0, 1, 2
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Show defaults that say something, and keep the example's line as it is."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        unsaid = action.default in (None, False, argparse.SUPPRESS)
+        return text if unsaid else f"{text} (default: %(default)s)"
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose help shows defaults and an example.
+
+    A mistake is a :class:`UserError`, so it is reported in one line like any other.
+
+    Args:
+        name: The command's name, as error messages begin with it.
+        description: What the command does.
+        example: A command line that works as it stands.
+    """
+
+    def __init__(self, name: str, description: str, example: str) -> None:
+        super().__init__(
+            prog=name,
+            description=description,
+            epilog=f"example:\n  {example}",
+            formatter_class=_HelpFormatter,
+            # A prefix that is unique today stops being so with the next flag.
+            allow_abbrev=False,
+        )
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """Parse, and answer an unknown flag with the nearest known one."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = sorted(self._option_string_actions)
+            name = unknown[0].partition("=")[0]
+            hint = _nearest(name.replace("-", "_").replace("__", "--", 1), known)
+            self.error(f"unknown argument {unknown[0]}{hint}")
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the mistake instead of printing the usage, which would bury it."""
+        raise UserError(f"{message.removeprefix('argument ')} (--help lists all flags)")
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """Make an argument type that takes one of the names, and proposes the nearest."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            choices = ", ".join(names)
+            hint = _nearest(text, names)
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {choices}{hint}")
+        return text
+
+    return parse
+
+
+def positive_int(text: str) -> int:
+    """Parse an integer above zero."""
+    return _number(text, int, "a whole number above 0", lambda value: value > 0)
+
+
+def non_negative_int(text: str) -> int:
+    """Parse an integer of zero or above, below 2**63 (a seed, a rank)."""
+    return _number(
+        text,
+        int,
+        "a whole number from 0 up to 2**63 - 1",
+        lambda value: 0 <= value < 2**63,
+    )
+
+
+def positive_float(text: str) -> float:
+    """Parse a finite number above zero."""
+    return _number(
+        text,
+        float,
+        "a number above 0",
+        lambda value: value > 0 and math.isfinite(value),
+    )
+
+
+def is_main_process() -> bool:
+    """Whether this process speaks for all processes of a distributed run.
+
+    The rank is read from the environment, where torch's and accelerate's launchers put
+    it, because mistakes are reported before torch is imported.
+    """
+    return os.environ.get("RANK", "0") == "0"
+
+
+def say(line: str) -> None:
+    """Write a line to standard output, once in a distributed run, and at once."""
+    if is_main_process():
+        print(line, flush=True)
+
+
+def warn(line: str) -> None:
+    """Write a line to standard error, once in a distributed run."""
+    if is_main_process():
+        print(line, file=sys.stderr, flush=True)
+
+
+def run(
+    name: str,
+    main: Callable[[Sequence[str] | None], None],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Call a command's main function and turn how it ends into an exit status.
+
+    SIGTERM unwinds the stack like Ctrl-C does, so that unfinished outputs are removed.
+    In a distributed run only the main process reports a failure of all.
+
+    Args:
+        name: The command's name, before the message.
+        main: The command. It takes its arguments, or None for those of the process.
+        arguments: What to pass on.
+
+    Returns:
+        0 when done, 1 when the work failed, 2 when the request was wrong, 130 after
+        Ctrl-C, 143 after SIGTERM.
+    """
+    try:
+        with _terminable():
+            main(arguments)
+    except UserError as error:
+        return _report(name, error, WRONG_REQUEST)
+    except RunError as error:
+        return _report(name, error, FAILED)
+    except KeyboardInterrupt:
+        return _report(name, "interrupted", INTERRUPTED)
+    except _Terminated:
+        return _report(name, "terminated", TERMINATED)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _report(name, f"{error.strerror}; nothing was written", FAILED)
+        traceback.print_exc()
+        return FAILED
+    except Exception:
+        traceback.print_exc()
+        return FAILED
+    return DONE
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived. Not an Exception: no handler on the way may swallow it."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise _Terminated when SIGTERM arrives."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    previous: Any = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _report(name: str, problem: object, status: int) -> int:
+    if is_main_process():
+        print(f"{name}: error: {' '.join(str(problem).split())}", file=sys.stderr)
+    return status
+
+
+def _number(
+    text: str,
+    kind: Callable[[str], Number],
+    expected: str,
+    accepts: Callable[[Number], bool],
+) -> Number:
+    try:
+        value = kind(text)
+    except ValueError:
+        pass
+    else:
+        if accepts(value):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""

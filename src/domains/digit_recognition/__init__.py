@@ -1,0 +1,1 @@
+"""Recognise handwritten digits in 28 x 28 images."""
