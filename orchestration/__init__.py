@@ -1,0 +1,1 @@
+"""When and where things run: the outer layer, which may use everything inside it."""
