@@ -70,7 +70,7 @@ class TensorBatches:
         else:
             # On the CPU in any case: the order must not depend on the device.
             order = torch.randperm(self._samples, generator=self._generator)
-            batches = order.to(self._tensors[0].device).split(self._batch_size)
+            batches = torch.split(order.to(self._tensors[0].device), self._batch_size)
             for rows in batches[: len(self)]:
                 part = rows[first::step] if step > 1 else rows
                 yield tuple(tensor.index_select(0, part) for tensor in self._tensors)

@@ -107,4 +107,4 @@ def _digits(part: str) -> Samples:
 
 def _mnist(data_path: Path, part: str) -> Samples:
     images, labels = load_mnist(data_path, part)
-    return Samples(images.astype(np.float32) / 255, labels.astype(np.int64))
+    return Samples(images.astype(np.float32) / np.float32(255), labels.astype(np.int64))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from common.errors import UserError
 
@@ -53,7 +53,7 @@ def read_digit(path: Path, invert: str = "auto") -> npt.NDArray[np.float32]:
         raise UserError(
             f"{path} is too large: more pixels than any digit needs"
         ) from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UserError(f"{path} is no PNG image, or is damaged") from None
     except (OSError, SyntaxError, ValueError) as error:
         problem = getattr(error, "strerror", None) or error
@@ -98,10 +98,10 @@ def _offset(profile: npt.NDArray[np.float32]) -> int:
 def _grey(image: Image.Image) -> npt.NDArray[np.float32]:
     """Convert to brightness, 0 (black) to 1 (white)."""
     if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip to 8
-        return np.asarray(image, dtype=np.float32) / 65535
+        return np.asarray(image, dtype=np.float32) / np.float32(65535)
     if image.mode == "1" or not image.has_transparency_data:
-        return np.asarray(image.convert("L"), dtype=np.float32) / 255
-    layers = np.asarray(image.convert("LA"), dtype=np.float32) / 255
+        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+    layers = np.asarray(image.convert("LA"), dtype=np.float32) / np.float32(255)
     brightness, opacity = layers[..., 0], layers[..., 1]
     # What is transparent takes the colour on which the drawing can be seen.
     drawn = np.average(brightness, weights=opacity) if opacity.any() else 1.0

@@ -14,6 +14,11 @@ DATASETS = ("digits", "mnist")
 MODELS = ("mlp", "cnn")
 DEVICES = ("auto", "cpu", "cuda")
 
+# What reaches 98 % on digits and 99 % on MNIST in the least time.
+EPOCHS = {"digits": 20, "mnist": 3}
+BATCH_SIZE = 64
+LEARNING_RATE = 0.003
+
 OUTPUTS = Path("outputs/digit_recognition")
 TRAIN_OUTPUT = OUTPUTS / "train"
 
