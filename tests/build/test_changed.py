@@ -1,0 +1,110 @@
+"""Selection by change takes what is affected and nothing else, or else everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.build.scratch_tree import ScratchTree, scratch_tree
+
+DOMAINS = ("apples", "pears")
+SOURCES = {
+    "src/common/shared.py": "SHARED = 1\n",
+    "src/common/unused.py": "UNUSED = 1\n",
+    "tests/common/BUILD": "python_tests()\n",
+    "tests/common/test_unused.py": "import common.unused\n",
+    "orchestration/__init__.py": "",
+}
+for name in DOMAINS:
+    SOURCES |= {
+        f"src/domains/{name}/BUILD": "domain()\n\npython_sources()\n",
+        f"src/domains/{name}/train.py": "import common.shared\n",
+        f"tests/domains/{name}/BUILD": "python_tests()\n",
+        f"tests/domains/{name}/test_train.py": f"import domains.{name}.train\n",
+    }
+EVERYTHING = {name for name in SOURCES if name.endswith(".py")}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchTree]:
+    with scratch_tree(tmp_path_factory.mktemp("changed") / "tree") as tree:
+        tree.write(SOURCES)
+        tree.git("init", "--quiet")
+        tree.commit("Begin")
+        yield tree
+
+
+@pytest.fixture
+def tree(repository: ScratchTree) -> Iterator[ScratchTree]:
+    start = repository.git("rev-parse", "HEAD").strip()
+    yield repository
+    repository.git("reset", "--quiet", "--hard", start)
+
+
+def selected(tree: ScratchTree) -> tuple[set[str], str]:
+    """Python files that the documented command selects, and what it says about it."""
+    outcome = tree.pants(
+        "--changed-since=HEAD~1", "--changed-dependents=transitive", "list"
+    )
+    assert outcome.status == 0, outcome.errors
+    names = {line.partition(":")[0] for line in outcome.output.splitlines()}
+    return {name for name in names if name.endswith(".py")}, outcome.errors
+
+
+def test_an_edited_domain_selects_its_targets_and_tests(tree: ScratchTree) -> None:
+    tree.write({"src/domains/apples/train.py": "import common.shared  # edited\n"})
+    tree.commit("Edit apples")
+
+    names, _ = selected(tree)
+
+    assert names == {
+        "src/domains/apples/train.py",
+        "tests/domains/apples/test_train.py",
+    }
+
+
+def test_edited_shared_code_selects_those_that_import_it(tree: ScratchTree) -> None:
+    tree.write({"src/common/shared.py": "SHARED = 2\n"})
+    tree.commit("Edit shared code")
+
+    names, _ = selected(tree)
+
+    assert names == EVERYTHING - {
+        "orchestration/__init__.py",
+        "src/common/unused.py",
+        "tests/common/test_unused.py",
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pants.toml",
+        "build-support/macros/layers.py",
+        "src/domains/BUILD",
+        "3rdparty/pex.in",
+    ],
+)
+def test_what_the_selection_cannot_see_selects_everything(
+    tree: ScratchTree, path: str
+) -> None:
+    edited = tree.root / path
+    edited.write_text(edited.read_text() + "\n# edited\n")
+    tree.commit(f"Edit {path}")
+
+    names, said = selected(tree)
+
+    assert names == EVERYTHING
+    assert f"{path} was changed" in said
+
+
+def test_the_former_users_of_a_deleted_file_are_selected(tree: ScratchTree) -> None:
+    (tree.root / "src/common/unused.py").unlink()
+    (tree.root / "tests/common/test_unused.py").write_text("")
+    tree.commit("Delete a file")
+
+    names, said = selected(tree)
+
+    assert names == EVERYTHING - {"src/common/unused.py"}
+    assert "src/common/unused.py was deleted" in said

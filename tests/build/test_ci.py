@@ -1,0 +1,62 @@
+"""`.ci/run` runs every step and fails when one of them did."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+STEPS = {
+    "test": "./pants test ::",
+    "tailor": "./pants tailor --check ::",
+    "update-build-files": "./pants update-build-files --check ::",
+    "lint": "./pants lint ::",
+    "check": "./pants check ::",
+    "dependencies": "layers_hold",
+    "run": "./pants run src/domains/digit_recognition:train",
+}
+# Stands where Pants would: the goal named by BROKEN fails, every other succeeds.
+PANTS = """#!/bin/sh
+[ "$1" != "$BROKEN" ]
+"""
+
+
+def run_ci(root: Path, broken: str) -> subprocess.CompletedProcess[str]:
+    script = root / "tree/.ci/run"
+    script.parent.mkdir(parents=True)
+    script.write_bytes(Path(".ci/run").read_bytes())
+    pants = root / "tree/pants"
+    pants.write_text(PANTS)
+    pants.chmod(0o755)
+    (root / "cache/strata/mnist").mkdir(parents=True)
+    return subprocess.run(
+        ["bash", str(script)],
+        env={
+            "PATH": os.environ["PATH"],
+            "XDG_CACHE_HOME": str(root / "cache"),
+            "BROKEN": broken,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_succeeds_when_every_step_does(tmp_path: Path) -> None:
+    done = run_ci(tmp_path, broken="none")
+
+    assert done.returncode == 0, done.stdout
+    assert f"{len(STEPS) + 1} passed, 0 failed" in done.stdout
+
+
+@pytest.mark.parametrize("goal", STEPS)
+def test_it_fails_when_a_step_does_and_runs_the_others(
+    tmp_path: Path, goal: str
+) -> None:
+    done = run_ci(tmp_path, broken=goal)
+
+    assert done.returncode == 1
+    assert f"failed: {STEPS[goal]}\n" in done.stdout
+    assert f"{len(STEPS)} passed, 1 failed" in done.stdout

@@ -1,0 +1,121 @@
+"""The build refuses imports that point outward, and says by which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.build.scratch_tree import ScratchTree, scratch_tree
+
+# A domain that states its rule, one that leaves it to src/domains/BUILD, and the rest.
+SOURCES = {
+    "src/common/numbers.py": "import numpy\n",
+    "src/domains/stated/BUILD": "domain()\n\npython_sources()\n",
+    "src/domains/stated/train.py": "import common.numbers\n",
+    "src/domains/stated/task/BUILD": "python_sources()\n",
+    "src/domains/stated/task/score.py": "import domains.stated.train\n",
+    "src/domains/unstated/BUILD": "python_sources()\n",
+    "src/domains/unstated/train.py": "import common.numbers\n",
+    "src/domains/unstated/score.py": "import domains.unstated.train\n",
+    "orchestration/submit.py": '"""Submits."""\n',
+}
+FORBIDDEN = {
+    "a domain from common": (
+        "src/common/outward.py",
+        "import domains.stated.train",
+        "src/common/BUILD[!//src/domains/**]",
+    ),
+    "orchestration from common": (
+        "src/common/outward.py",
+        "import orchestration.submit",
+        "src/common/BUILD[!//orchestration/**]",
+    ),
+    "a platform from common": (
+        "src/common/outward.py",
+        "import azure.identity",
+        "src/common/BUILD[!//3rdparty/*#azure*]",
+    ),
+    "another domain": (
+        "src/domains/stated/outward.py",
+        "import domains.unstated.train",
+        "src/domains/stated/BUILD[!//src/domains/**]",
+    ),
+    "another domain, from a task's folder": (
+        "src/domains/stated/task/outward.py",
+        "import domains.unstated.train",
+        "src/domains/stated/BUILD[!//src/domains/**]",
+    ),
+    "another domain, where no rule is stated": (
+        "src/domains/unstated/outward.py",
+        "import domains.stated.train",
+        "src/domains/BUILD[!//src/domains/**]",
+    ),
+    "orchestration from a domain": (
+        "src/domains/stated/outward.py",
+        "import orchestration.submit",
+        "src/domains/stated/BUILD[!//orchestration/**]",
+    ),
+    "Azure from a domain": (
+        "src/domains/stated/outward.py",
+        "import azure.identity",
+        "src/domains/stated/BUILD[!//3rdparty/*#azure*]",
+    ),
+    "Kubernetes from a domain": (
+        "src/domains/unstated/outward.py",
+        "import kubernetes",
+        "src/domains/BUILD[!//3rdparty/*#kubernetes*]",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchTree]:
+    with scratch_tree(tmp_path_factory.mktemp("layers") / "tree") as tree:
+        tree.write(SOURCES)
+        # Even where a lock offers a platform's package, the inner layers may not use it.
+        inputs = tree.root / "3rdparty/torch.in"
+        platforms = "azure-identity\nkubernetes\n"
+        inputs.write_text(inputs.read_text() + platforms)
+        # One resolve, so that it is the rules that refuse and not the resolves.
+        build = tree.root / "orchestration/BUILD"
+        build.write_text("python_sources()\n")
+        yield tree
+
+
+def test_imports_that_point_inward_are_accepted(tree: ScratchTree) -> None:
+    outcome = tree.pants("dependencies", "--transitive", "src/domains/stated/task::")
+
+    assert outcome.status == 0, outcome.errors
+    assert "src/common/numbers.py" in outcome.output.splitlines()
+    assert tree.pants("dependencies", "::").status == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "rule"), FORBIDDEN.values(), ids=list(FORBIDDEN)
+)
+def test_an_import_that_points_outward_is_refused(
+    tree: ScratchTree, path: str, line: str, rule: str
+) -> None:
+    tree.write({path: f"{line}\n"})
+    try:
+        outcome = tree.pants("dependencies", "::")
+    finally:
+        Path(tree.root / path).unlink()
+
+    assert outcome.status == 1
+    assert f"{path} has 1 dependency violation" in outcome.errors
+    assert rule in outcome.errors
+
+
+def test_an_import_that_no_package_owns_is_refused(tree: ScratchTree) -> None:
+    path = "src/domains/stated/unowned.py"
+    tree.write({path: "import nowhere_to_be_found\n"})
+    try:
+        outcome = tree.pants("dependencies", "::")
+    finally:
+        Path(tree.root / path).unlink()
+
+    assert outcome.status == 1
+    assert "nowhere_to_be_found" in outcome.errors
