@@ -5,8 +5,7 @@ one model (784-128-64-10) with Adam on the same data in batches of one size, bot
 through pytorch-accelerated's Trainer, in turn in one process:
 
 - the quick start: torchvision's MNIST data set, image by image through ToTensor, and
-the
-  Trainer as it comes (worker processes, a progress bar, each step's loss read at once);
+  the Trainer as it comes (worker processes, a progress bar, each loss read at once);
 - ours: tensors batched by index, and common.training's Trainer, as train.py uses them.
 
 Reading the files is left out on both sides. With --data_path it also measures how long

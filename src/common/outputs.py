@@ -62,7 +62,7 @@ def check_output_folder(path: Path, program: str) -> None:
     """
     _check_replaceable(path, program)
     parent = _resolved(path).parent
-    while not os.path.lexists(parent):
+    while not os.path.lexists(parent):  # also where a parent of it is a file
         parent = parent.parent
     if not parent.is_dir():
         raise UserError(f"output path {path} cannot be written: {parent} is a file")
@@ -124,7 +124,7 @@ def _resolved(path: Path) -> Path:
 def _check_replaceable(path: Path, program: str) -> None:
     try:
         mode = path.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise UserError(

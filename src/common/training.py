@@ -347,4 +347,7 @@ def _accelerator(device: str, mixed_precision: str) -> Accelerator:
     AcceleratorState._reset_state(
         reset_partial_state=not torch.distributed.is_initialized()
     )
-    return Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision)
+    # Unless it is told to stay on the CPU, accelerate leaves processes on machines
+    # without a GPU to themselves.
+    cpu = device == "cpu" or not torch.accelerator.is_available()
+    return Accelerator(cpu=cpu, mixed_precision=mixed_precision)
