@@ -57,7 +57,7 @@ class ScratchTree:
 
     def pants(self, *arguments: str) -> Outcome:
         """Run ``./pants`` with arguments in this tree."""
-        return self._run("./pants", *arguments)
+        return self.run("./pants", *arguments)
 
     def git(self, *arguments: str) -> str:
         """Run git in this tree.
@@ -68,7 +68,7 @@ class ScratchTree:
         Raises:
             RuntimeError: It failed.
         """
-        outcome = self._run("git", *arguments)
+        outcome = self.run("git", *arguments)
         if outcome.status:
             raise RuntimeError(f"git {' '.join(arguments)}: {outcome.errors}")
         return outcome.output
@@ -78,7 +78,8 @@ class ScratchTree:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
-    def _run(self, *command: str) -> Outcome:
+    def run(self, *command: str) -> Outcome:
+        """Run a command in this tree."""
         done = subprocess.run(
             command,
             cwd=self.root,

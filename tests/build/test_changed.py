@@ -78,25 +78,43 @@ def test_edited_shared_code_selects_those_that_import_it(tree: ScratchTree) -> N
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "unseen"),
     [
-        "pants.toml",
-        "build-support/macros/layers.py",
-        "src/domains/BUILD",
-        "3rdparty/pex.in",
+        (".flake8", True),
+        ("3rdparty/pex.in", True),
+        ("3rdparty/torch.lock", False),
+        ("BUILD", True),
+        ("build-support/macros/layers.py", True),
+        ("pants.toml", True),
+        ("pyproject.toml", True),
+        ("src/common/shared.py", False),
+        ("src/domains/BUILD", True),
+        ("src/domains/apples/BUILD", False),
     ],
 )
-def test_what_the_selection_cannot_see_selects_everything(
-    tree: ScratchTree, path: str
+def test_changes_that_the_selection_cannot_see_are_known(
+    tree: ScratchTree, path: str, unseen: bool
 ) -> None:
-    edited = tree.root / path
-    edited.write_text(edited.read_text() + "\n# edited\n")
+    with (tree.root / path).open("a") as file:
+        file.write("\n# edited\n")
     tree.commit(f"Edit {path}")
+
+    named = tree.run("build-support/unseen-changes", "HEAD~1").output
+
+    assert named == (f"{path} was changed\n" if unseen else "")
+
+
+def test_a_change_that_the_selection_cannot_see_selects_everything(
+    tree: ScratchTree,
+) -> None:
+    macros = tree.root / "build-support/macros/layers.py"
+    macros.write_text(macros.read_text() + "\n# edited\n")
+    tree.commit("Edit the layers")
 
     names, said = selected(tree)
 
     assert names == EVERYTHING
-    assert f"{path} was changed" in said
+    assert "build-support/macros/layers.py was changed" in said
 
 
 def test_the_former_users_of_a_deleted_file_are_selected(tree: ScratchTree) -> None:

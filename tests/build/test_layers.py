@@ -74,7 +74,7 @@ FORBIDDEN = {
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchTree]:
     with scratch_tree(tmp_path_factory.mktemp("layers") / "tree") as tree:
         tree.write(SOURCES)
-        # Even where a lock offers a platform's package, the inner layers may not use it.
+        # Even where a lock offers a platform's package, the layers may not use it.
         inputs = tree.root / "3rdparty/torch.in"
         platforms = "azure-identity\nkubernetes\n"
         inputs.write_text(inputs.read_text() + platforms)
