@@ -30,7 +30,7 @@ def run_ci(root: Path, broken: str) -> subprocess.CompletedProcess[str]:
     pants = root / "tree/pants"
     pants.write_text(PANTS)
     pants.chmod(0o755)
-    (root / "cache/strata/mnist").mkdir(parents=True)
+    (root / "cache/strata/mnist/data").mkdir(parents=True)
     return subprocess.run(
         ["bash", str(script)],
         env={

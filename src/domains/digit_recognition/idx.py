@@ -37,14 +37,15 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             of that kind.
     """
     content = _content(path)
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise UserError(f"{path} is cut short: {len(content)} bytes hold no idx header")
-    if content[:4] != bytes([0, 0, _UNSIGNED_BYTE, dimensions]):
+    magic = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
+    if content[:4] != magic[: len(content)]:
         raise UserError(
             f"{path} is no idx file of bytes in {dimensions} dimensions: "
             f"it begins with {content[:4].hex(' ')}"
         )
+    header = len(magic) + 4 * dimensions
+    if len(content) < header:
+        raise UserError(f"{path} is cut short: {len(content)} bytes hold no idx header")
     shape = tuple(int(n) for n in np.frombuffer(content, ">u4", dimensions, offset=4))
     found, expected = len(content) - header, math.prod(shape)
     if found != expected:
@@ -62,8 +63,7 @@ def _content(path: Path) -> bytes:
             with gzip.open(path) as file:
                 return file.read()
         return path.read_bytes()
-    except (EOFError, zlib.error):
+    except (EOFError, zlib.error, gzip.BadGzipFile):
         raise UserError(f"{path} is cut short or damaged: it does not unpack") from None
-    except OSError as error:  # gzip's own errors among them
-        problem = error.strerror or error
-        raise UserError(f"{path} cannot be read: {problem}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
