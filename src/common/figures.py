@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 
 _STYLES = (("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", ":", "^"))
 _GREY = "#666666"
 _DOTS_PER_INCH = 144
+_SHADE_EXPONENT = 0.3
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Panel:
 
     Attributes:
         title: Heading.
-        series: Values by name, one an epoch; at most three series.
+        series: Values by name, one an epoch; a name looks the same in all panels, and
+            there are three at most.
         percent: Values are shares; show them as percentages.
         logarithmic: Use a logarithmic axis.
     """
@@ -49,11 +51,13 @@ def save_learning_curves(
         panels: Drawn side by side.
         best_epoch: An epoch to mark, counted from 1.
     """
+    names = dict.fromkeys(name for panel in panels for name in panel.series)
+    styles = dict(zip(names, _STYLES, strict=False))
     figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False)
     for axes, panel in zip(grid[0], panels, strict=True):
-        for (name, values), style in zip(panel.series.items(), _STYLES, strict=False):
-            colour, line, marker = style
+        for name, values in panel.series.items():
+            colour, line, marker = styles[name]
             epochs = range(1, len(values) + 1)
             axes.plot(
                 epochs, values, line, color=colour, marker=marker, ms=4, label=name
@@ -70,6 +74,9 @@ def save_learning_curves(
             axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         if panel.logarithmic and all(v > 0 for s in panel.series.values() for v in s):
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+            axes.yaxis.set_minor_formatter("{x:g}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
         axes.set_title(panel.title)
@@ -93,11 +100,11 @@ def save_confusion_matrix(
     size = 2.2 + 0.46 * len(counts)
     figure = Figure(figsize=(size + 0.9, size), layout="constrained")
     axes = figure.subplots()
-    # A root scale: the few mistakes are what one looks for, and would be invisible.
-    image = axes.imshow(np.sqrt(shares), cmap="cividis", vmin=0, vmax=1)
+    # Few mistakes are what one looks for; on a linear scale they would be invisible.
+    shades = shares**_SHADE_EXPONENT
+    image = axes.imshow(shades, cmap="cividis", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            light = shares[row, column] > 0.3
             axes.text(
                 column,
                 row,
@@ -105,7 +112,7 @@ def save_confusion_matrix(
                 ha="center",
                 va="center",
                 fontsize=8,
-                color="black" if light else "white",
+                color="black" if shades[row, column] > 0.6 else "white",
             )
     axes.set_xticks(range(len(counts)))
     axes.set_yticks(range(len(counts)))
@@ -113,8 +120,11 @@ def save_confusion_matrix(
     axes.set_ylabel("true")
     axes.set_title(title)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
-    ticks = (0, 0.01, 0.1, 0.25, 0.5, 1)
-    bar.set_ticks([share**0.5 for share in ticks], labels=[f"{s:.0%}" for s in ticks])
+    ticks = (0, 0.001, 0.01, 0.1, 0.5, 1)
+    bar.set_ticks(
+        [share**_SHADE_EXPONENT for share in ticks],
+        labels=[f"{100 * share:g}%" for share in ticks],
+    )
     _save(figure, path)
 
 
@@ -137,7 +147,7 @@ def save_image_grid(
     """
     rows = max(1, -(-len(images) // columns))
     columns = min(columns, max(len(images), 4))
-    height = 0.7 + 1.65 * rows if len(images) else 0.7
+    height = 0.35 + 1.74 * rows if len(images) else 0.7
     figure = Figure(figsize=(1.35 * columns, height), layout="constrained")
     figure.suptitle(title)
     if len(images):

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = []
     if args.model_path != options.TRAIN_OUTPUT:
         flags = ["--model_path", str(args.model_path)]
-    options.say_next("predict", *flags, "FOLDER_OF_PNG_FILES")
+    options.say_next("predict", *flags, "PNG_FOLDER")
 
 
 def _parser() -> argparse.ArgumentParser:
