@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 # What the launcher runs of a bare system; no Python and nothing that gets one.
-BARE = "bash cat cut dirname find grep mkdir mktemp mv printf rm sed sha256sum tail tr wc"
+BARE = "bash cat cut dirname find grep mkdir mktemp mv rm sed sha256sum tail tr wc"
 
 
 @contextmanager
