@@ -104,19 +104,6 @@ def test_changes_that_the_selection_cannot_see_are_known(
     assert named == (f"{path} was changed\n" if unseen else "")
 
 
-def test_a_change_that_the_selection_cannot_see_selects_everything(
-    tree: ScratchTree,
-) -> None:
-    macros = tree.root / "build-support/macros/layers.py"
-    macros.write_text(macros.read_text() + "\n# edited\n")
-    tree.commit("Edit the layers")
-
-    names, said = selected(tree)
-
-    assert names == EVERYTHING
-    assert "build-support/macros/layers.py was changed" in said
-
-
 def test_the_former_users_of_a_deleted_file_are_selected(tree: ScratchTree) -> None:
     (tree.root / "src/common/unused.py").unlink()
     (tree.root / "tests/common/test_unused.py").write_text("")

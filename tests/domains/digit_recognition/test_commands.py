@@ -44,6 +44,9 @@ _TRAIN_FILES = [
     "model.safetensors",
     "run.json",
 ]
+# For programs that are started here. Read before a test changes the folder: Pants puts
+# the sources on the path relative to it.
+_PYTHONPATH = os.pathsep.join(os.path.abspath(path) for path in sys.path)
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def test_two_processes_train_as_one(scratch: Path) -> None:
         + [*flags, "--output_path", "two"],
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONPATH": _PYTHONPATH,
             "OMP_NUM_THREADS": "1",
         },
         capture_output=True,
