@@ -12,22 +12,22 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from common.command_line import run
 from domains.digit_recognition import evaluate, predict, train
 from domains.digit_recognition.data import load_samples
+from tests.domains.digit_recognition.results import read_history, read_json
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 _COMMANDS: dict[str, Callable[[Sequence[str] | None], None]] = {
     "train": train.main,
@@ -44,9 +44,6 @@ _TRAIN_FILES = [
     "model.safetensors",
     "run.json",
 ]
-# For programs that are started here. Read before a test changes the folder: Pants puts
-# the sources on the path relative to it.
-_PYTHONPATH = os.pathsep.join(os.path.abspath(path) for path in sys.path)
 
 
 @dataclass(frozen=True)
@@ -60,26 +57,6 @@ class Trained:
     def output(self) -> Path:
         """The run's output folder."""
         return self.home / "outputs" / "digit_recognition" / "train"
-
-
-def _json(path: Path) -> dict[str, Any]:
-    document = json.loads(path.read_text())
-    assert isinstance(document, dict)
-    return document
-
-
-def _history(folder: Path) -> list[dict[str, float]]:
-    with (folder / "history.csv").open(newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Leave the other cores to the tests that run beside these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -103,15 +80,8 @@ def home(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Path:
     return trained.home
 
 
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_the_defaults_learn_to_read_digits(trained: Trained) -> None:
-    metrics = _json(trained.output / "metrics.json")
+    metrics = read_json(trained.output / "metrics.json")
     assert metrics["samples"] == 360
     assert metrics["accuracy"] > 0.97
     assert metrics["accuracy"] == metrics["correct"] / 360
@@ -126,13 +96,13 @@ def test_a_run_leaves_weights_scores_and_pictures(trained: Trained) -> None:
         with Image.open(picture) as image:
             image.load()
     described = {"format": "digit_recognition/1", "model": "cnn", "dataset": "digits"}
-    assert _json(trained.output / "model.json") == described
-    rows = _history(trained.output)
+    assert read_json(trained.output / "model.json") == described
+    rows = read_history(trained.output)
     assert [row["number"] for row in rows] == list(range(1, 21))
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 10
-    best = _json(trained.output / "metrics.json")["best_epoch"]
+    best = read_json(trained.output / "metrics.json")["best_epoch"]
     assert rows[best["number"] - 1] == best
-    arguments = _json(trained.output / "run.json")["arguments"]
+    arguments = read_json(trained.output / "run.json")["arguments"]
     assert (arguments["epochs"], arguments["seed"]) == (20, 0)
 
 
@@ -145,7 +115,7 @@ def test_the_screen_ends_with_scores_places_and_the_next_command(
         f"epoch {number:>2}/20 " for number in range(1, 21)
     ]
     ending = "\n".join(lines[22:])
-    accuracy = _json(trained.output / "metrics.json")["accuracy"]
+    accuracy = read_json(trained.output / "metrics.json")["accuracy"]
     assert f"Test accuracy  {accuracy:.2%} (" in ending
     assert "Written to     outputs/digit_recognition/train\n" in ending
     for name in _TRAIN_FILES:
@@ -159,68 +129,11 @@ def test_the_proposed_command_works_and_gives_the_same_scores(
     target, *flags = trained.screen.rpartition(":")[2].split()
     assert run(target, _COMMANDS[target], [flag for flag in flags if flag != "--"]) == 0
     output = home / "outputs" / "digit_recognition" / "evaluate"
-    again, before = (_json(p / "metrics.json") for p in (output, trained.output))
+    again, before = (read_json(p / "metrics.json") for p in (output, trained.output))
     for name in ("samples", "accuracy", "confusion_matrix", "per_class"):
         assert again[name] == before[name]
     assert again["log_loss"] == pytest.approx(before["log_loss"], rel=1e-6)
     assert "confusion_matrix.png, metrics.json, mistakes.png" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("model", "threads"), [("mlp", 1), ("cnn", 2)])
-def test_the_same_seed_gives_the_same_bytes(
-    model: str, threads: int, scratch: Path
-) -> None:
-    def outcome(seed: str) -> dict[str, bytes]:
-        flags = ["--model", model, "--epochs", "2", "--limit", "300", "--seed", seed]
-        assert run("train", train.main, [*flags, "--output_path", "out"]) == 0
-        return {path.name: path.read_bytes() for path in Path("out").iterdir()}
-
-    torch.set_num_threads(threads)
-    try:
-        first, second, other = outcome("3"), outcome("3"), outcome("4")
-    finally:
-        torch.set_num_threads(1)
-    # How long it took is all that may differ.
-    assert {name for name in first if first[name] != second[name]} <= {"run.json"}
-    assert first["model.safetensors"] != other["model.safetensors"]
-    # Each run has replaced the one before.
-    assert _json(Path("out/run.json"))["arguments"]["seed"] == 4
-    assert os.listdir(scratch) == ["out"]
-
-
-def test_two_processes_train_as_one(scratch: Path) -> None:
-    flags = ["--model", "mlp", "--epochs", "3", "--device", "cpu"]
-    launched = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        + ["--nproc_per_node", "2", "-m", "domains.digit_recognition.train"]
-        + [*flags, "--output_path", "two"],
-        env={
-            **os.environ,
-            "PYTHONPATH": _PYTHONPATH,
-            "OMP_NUM_THREADS": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert launched.returncode == 0, launched.stderr
-    # They worked together, and one of them spoke and wrote.
-    assert launched.stdout.count("on 2 x CPU (1 thread), 64 images a step") == 1
-    assert launched.stdout.count("epoch 3/3") == 1
-    assert launched.stdout.count("Test accuracy") == 1
-
-    assert run("train", train.main, [*flags, "--output_path", "one"]) == 0
-    assert sorted(os.listdir(scratch)) == ["one", "two"]
-    one, two = (load_file(Path(name, "model.safetensors")) for name in ("one", "two"))
-    for name in one:
-        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-4)
-    for alone, together in zip(
-        _history(Path("one")), _history(Path("two")), strict=True
-    ):
-        assert together == pytest.approx(alone, rel=1e-4)
-    # One of 360 images may fall on the other side.
-    scores = [_json(Path(name, "metrics.json"))["accuracy"] for name in ("one", "two")]
-    assert scores[1] == pytest.approx(scores[0], abs=1.5 / 360)
 
 
 def _write_mnist(folder: Path, samples: int = 60) -> None:
@@ -243,7 +156,7 @@ def test_a_model_of_either_data_set_is_scored_on_the_other(
     _write_mnist(Path(data))
     flags = ["--dataset", "mnist", "--data_path", data, "--output_path", scores]
     assert run("evaluate", evaluate.main, flags) == 0
-    metrics = _json(Path(scores, "metrics.json"))
+    metrics = read_json(Path(scores, "metrics.json"))
     # They are the same images, so the model does as well on them.
     assert (metrics["samples"], metrics["trained_on"]) == (60, "digits")
     assert metrics["accuracy"] > 0.95
@@ -252,7 +165,7 @@ def test_a_model_of_either_data_set_is_scored_on_the_other(
     assert run("train", train.main, [*flags, "--epochs", "1", "--batch_size", "8"]) == 0
     flags = ["--model_path", model, "--dataset", "digits", "--limit", "50"]
     assert run("evaluate", evaluate.main, [*flags, "--output_path", scores]) == 0
-    metrics = _json(Path(scores, "metrics.json"))
+    metrics = read_json(Path(scores, "metrics.json"))
     assert (metrics["samples"], metrics["trained_on"]) == (50, "mnist")
 
 
@@ -344,7 +257,7 @@ def test_predict_stops_at_damage_or_leaves_it_out(
 def test_bfloat16_trains(scratch: Path) -> None:
     flags = ["--model", "mlp", "--epochs", "5", "--mixed_precision", "bf16"]
     assert run("train", train.main, [*flags, "--output_path", "out"]) == 0
-    assert _json(Path("out/metrics.json"))["accuracy"] > 0.8
+    assert read_json(Path("out/metrics.json"))["accuracy"] > 0.8
     weights = load_file("out/model.safetensors").values()
     assert {tensor.dtype for tensor in weights} == {np.dtype(np.float32)}
 
@@ -390,7 +303,7 @@ def _write(name: str, text: str) -> Callable[[Path], None]:
 def _describe(**changes: object) -> Callable[[Path], None]:
     def describe(folder: Path) -> None:
         path = folder / "model" / "model.json"
-        path.write_text(json.dumps({**_json(path), **changes}))
+        path.write_text(json.dumps({**read_json(path), **changes}))
 
     return describe
 
