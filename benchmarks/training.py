@@ -1,8 +1,8 @@
 """Compare our training loop with the quick start of pytorch-accelerated.
 
 The quick start is the first example of pytorch-accelerated's documentation. Both train
-one model (784-128-64-10) with Adam on the same data in batches of one size, both
-through pytorch-accelerated's Trainer, in turn in one process:
+one model (784-128-64-10) with Adam, ours fused, on the same data in batches of one
+size, both through pytorch-accelerated's Trainer, in turn in one process:
 
 - the quick start: torchvision's MNIST data set, image by image through ToTensor, and
   the Trainer as it comes (worker processes, a progress bar, each loss read at once);

@@ -1,18 +1,40 @@
 # The layers as rules that the build enforces; docs/layers.md says why they are drawn so.
 # A rule set is read from the top, the first pattern that fits decides, "!" refuses.
 
-_PLATFORMS = ("azure*", "msal*", "mlflow*", "kubernetes*", "hera*", "argo*")
+_PLATFORMS = (
+    "*azure*",
+    "*kubernetes*",
+    "adlfs*",
+    "argo-workflows*",
+    "hera*",
+    "kfp*",
+    "mlflow*",
+    "msal*",
+)
 
 
 def _may_reach(*inner):
     return __dependencies_rules__(  # noqa: F821
         (
-            {"type": "python_*"},
+            ({"type": "python_*"}, {"type": "pex_*"}),
             *["!//3rdparty/*#" + package for package in _PLATFORMS],
             "!//orchestration/**",
             *inner,
             "!//src/domains/**",
             "//src/common/**",
+            "//3rdparty/**",
+            "!*",
+        ),
+        ("*", "*"),
+    )
+
+
+def nothing_of_ours():
+    """Code below src that is neither shared nor a domain's: reaches packages only."""
+    __dependencies_rules__(  # noqa: F821
+        (
+            ({"type": "python_*"}, {"type": "pex_*"}),
+            *["!//3rdparty/*#" + package for package in _PLATFORMS],
             "//3rdparty/**",
             "!*",
         ),

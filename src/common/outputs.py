@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Run:
     Attributes:
         program: The command's name. Only the same program replaces the folder.
         arguments: Its arguments, as JSON values.
-        packages: Installed distributions whose versions are worth knowing.
+        packages: Distributions whose versions are worth knowing, where installed.
     """
 
     program: str
@@ -61,6 +61,11 @@ def check_output_folder(path: Path, program: str) -> None:
             earlier run of the program, or lies where nothing can be written.
     """
     _check_replaceable(path, program)
+    if os.path.ismount(path):
+        raise UserError(
+            f"output path {path} is a mount point, which cannot be replaced; "
+            "choose a folder below it"
+        )
     parent = _resolved(path).parent
     while not os.path.lexists(parent):  # also where a parent of it is a file
         parent = parent.parent
@@ -132,7 +137,13 @@ def _check_replaceable(path: Path, program: str) -> None:
         ) from None
     if not stat.S_ISDIR(mode):
         raise UserError(f"output path {path} is a file; choose another --output_path")
-    if not any(entry.name not in _CLUTTER for entry in os.scandir(path)):
+    try:
+        names = set(os.listdir(path))
+    except OSError as error:
+        raise UserError(
+            f"output path {path} cannot be read: {error.strerror}"
+        ) from None
+    if names <= _CLUTTER:
         return
     try:
         earlier = read_json(path / RUN_FILE)
@@ -263,7 +274,10 @@ def _lock(handle: int) -> bool | None:
 
 
 def _write_run_file(folder: Path, run: Run, seconds: float) -> None:
-    versions = {name: version(name) for name in sorted(run.packages)}
+    versions = {}
+    for name in sorted(run.packages):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
     write_json(
         folder / RUN_FILE,
         {

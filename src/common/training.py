@@ -240,14 +240,12 @@ class TensorTrainer(Trainer):  # type: ignore[misc]
         if self.scheduler is not None:
             # The scheduler has already set the rate of the step to come.
             rate = self._last_learning_rate
-        if not math.isfinite(train_loss):
-            raise RunError(
-                f"training diverged: the loss is {train_loss} in epoch {number}; "
-                f"lower --learning_rate (it was {rate:.3g} at last)"
-            )
+        self._check_finite(train_loss, number, rate)
         if self._validation is None:
             return
         loss, accuracy = self._validate(self._validation)
+        # The last step's damage shows here first.
+        self._check_finite(loss, number, rate)
         epoch = Epoch(number, float(rate), train_loss, loss, accuracy)
         self.epochs.append(epoch)
         best = self.best_epoch
@@ -263,6 +261,14 @@ class TensorTrainer(Trainer):  # type: ignore[misc]
         if self.scheduler is not None:
             self._last_learning_rate = self._stepped_optimizer.param_groups[0]["lr"]
             self.scheduler.step()
+
+    @staticmethod
+    def _check_finite(loss: float, epoch: int, rate: float) -> None:
+        if not math.isfinite(loss):
+            raise RunError(
+                f"training diverged: the loss is {loss} in epoch {epoch}; "
+                f"lower --learning_rate (it was {rate:.3g} at last)"
+            )
 
     def _validate(self, dataset: TensorDataset) -> tuple[float, float]:
         """Score a part of the samples in each process and add up."""

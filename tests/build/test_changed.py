@@ -40,6 +40,7 @@ def tree(repository: ScratchTree) -> Iterator[ScratchTree]:
     start = repository.git("rev-parse", "HEAD").strip()
     yield repository
     repository.git("reset", "--quiet", "--hard", start)
+    repository.git("clean", "--quiet", "--force", "-d")
 
 
 def selected(tree: ScratchTree) -> tuple[set[str], str]:
@@ -77,11 +78,14 @@ def test_edited_shared_code_selects_those_that_import_it(tree: ScratchTree) -> N
     }
 
 
+@pytest.mark.parametrize("committed", [True, False])
 @pytest.mark.parametrize(
     ("path", "unseen"),
     [
         (".flake8", True),
+        (".gitignore", True),
         ("3rdparty/pex.in", True),
+        ("3rdparty/tools.lock", True),
         ("3rdparty/torch.lock", False),
         ("BUILD", True),
         ("build-support/macros/layers.py", True),
@@ -90,18 +94,33 @@ def test_edited_shared_code_selects_those_that_import_it(tree: ScratchTree) -> N
         ("src/common/shared.py", False),
         ("src/domains/BUILD", True),
         ("src/domains/apples/BUILD", False),
+        ("src/domains/apples/two words.py", True),
     ],
 )
 def test_changes_that_the_selection_cannot_see_are_known(
-    tree: ScratchTree, path: str, unseen: bool
+    tree: ScratchTree, path: str, unseen: bool, committed: bool
 ) -> None:
     with (tree.root / path).open("a") as file:
         file.write("\n# edited\n")
-    tree.commit(f"Edit {path}")
+    if committed:
+        tree.commit(f"Edit {path}")
+    else:
+        tree.git("commit", "--quiet", "--allow-empty", "--message", "Nothing")
 
     named = tree.run("build-support/unseen-changes", "HEAD~1").output
 
     assert named == (f"{path} was changed\n" if unseen else "")
+
+
+def test_a_change_among_many_is_found(tree: ScratchTree) -> None:
+    # More than a pipe holds.
+    tree.write({f"data/{number:0100}": "" for number in range(2000)})
+    tree.write({".flake8": ""})
+    tree.commit("Add many files")
+
+    outcome = tree.run("build-support/unseen-changes", "HEAD~1")
+
+    assert (outcome.status, outcome.output) == (0, ".flake8 was changed\n")
 
 
 def test_the_former_users_of_a_deleted_file_are_selected(tree: ScratchTree) -> None:

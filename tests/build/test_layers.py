@@ -19,7 +19,9 @@ SOURCES = {
     "src/domains/unstated/BUILD": "python_sources()\n",
     "src/domains/unstated/train.py": "import common.numbers\n",
     "src/domains/unstated/score.py": "import domains.unstated.train\n",
-    "orchestration/submit.py": '"""Submits."""\n',
+    "src/adrift/BUILD": "python_sources()\n",
+    "src/adrift/alone.py": "import numpy\n",
+    "orchestration/submit.py": "import common.numbers\nimport domains.stated.train\n",
 }
 FORBIDDEN = {
     "a domain from common": (
@@ -35,7 +37,7 @@ FORBIDDEN = {
     "a platform from common": (
         "src/common/outward.py",
         "import azure.identity",
-        "src/common/BUILD[!//3rdparty/*#azure*]",
+        "src/common/BUILD[!//3rdparty/*#*azure*]",
     ),
     "another domain": (
         "src/domains/stated/outward.py",
@@ -60,12 +62,17 @@ FORBIDDEN = {
     "Azure from a domain": (
         "src/domains/stated/outward.py",
         "import azure.identity",
-        "src/domains/stated/BUILD[!//3rdparty/*#azure*]",
+        "src/domains/stated/BUILD[!//3rdparty/*#*azure*]",
+    ),
+    "anything of ours from elsewhere in src": (
+        "src/adrift/outward.py",
+        "import common.numbers",
+        "src/BUILD[!*]",
     ),
     "Kubernetes from a domain": (
         "src/domains/unstated/outward.py",
         "import kubernetes",
-        "src/domains/BUILD[!//3rdparty/*#kubernetes*]",
+        "src/domains/BUILD[!//3rdparty/*#*kubernetes*]",
     ),
 }
 
@@ -78,9 +85,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchTree]:
         inputs = tree.root / "3rdparty/torch.in"
         platforms = "azure-identity\nkubernetes\n"
         inputs.write_text(inputs.read_text() + platforms)
-        # One resolve, so that it is the rules that refuse and not the resolves.
-        build = tree.root / "orchestration/BUILD"
-        build.write_text("python_sources()\n")
         yield tree
 
 

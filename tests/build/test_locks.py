@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -47,6 +48,18 @@ def pins(name: str) -> list[Pin]:
 def inputs(name: str) -> list[Requirement]:
     lines = (FOLDER / f"{name}.in").read_text().splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def test_every_lock_has_an_input() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.lock")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_lock_was_made_from_the_input_as_it_is(name: str) -> None:
+    digest = hashlib.sha256((FOLDER / f"{name}.in").read_bytes()).hexdigest()
+    first = (FOLDER / f"{name}.lock").read_text().partition("\n")[0]
+
+    assert first == f"# sha256 of {name}.in: {digest}", f"run 3rdparty/lock {name}"
 
 
 @pytest.mark.parametrize("name", NAMES)

