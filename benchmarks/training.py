@@ -51,6 +51,7 @@ from domains.digit_recognition.models import build_model, to_inputs
 
 _LEARNING_RATE = 0.001
 _IMAGES = 60_000
+_GOAL = 0.99
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result["mnist"] = _learn_mnist(args.data_path)
         for name, value in result["mnist"].items():
             write_line(f"{name:<22}{value}")
-    if torch.cuda.is_available():
-        result["peak_gpu_mebibytes"] = torch.cuda.max_memory_allocated() // 2**20
-        write_line(f"{'peak GPU memory':<22}{result['peak_gpu_mebibytes']:,} MiB")
+        if result["mnist"]["test accuracy"] < _GOAL:
+            write_line(f"{'':<22}short of the {_GOAL:.0%} that it is measured to reach")
     if args.json:
         say(json.dumps(result, indent=2))
 
@@ -120,12 +120,16 @@ def _compare_loops(
         )
     )
     write_line(_row("median", median))
+    memory = _peak_gpu_memory()
+    for name, mebibytes in memory.items():
+        write_line(f"{name:<22}{mebibytes:,}")
     return {
         "samples": count,
         "batch_size": args.batch_size,
         "data": "MNIST" if args.data_path else "random bytes",
         "rounds": [asdict(one) for one in rounds],
         "median": asdict(median),
+        **memory,
     }
 
 
@@ -164,6 +168,7 @@ def _time_ours(dataset: TensorDataset, batch_size: int) -> float:
 
 def _learn_mnist(data_path: Path) -> dict[str, Any]:
     epochs = options.EPOCHS["mnist"]
+    _forget_gpu_memory()
     settings = Settings("cnn", epochs, options.BATCH_SIZE, options.LEARNING_RATE)
     start = time.perf_counter()
     samples = load_samples("mnist", "train", data_path)
@@ -181,6 +186,7 @@ def _learn_mnist(data_path: Path) -> dict[str, Any]:
         "seconds": round(_seconds_since(start), 2),
         "epochs": epochs,
         "training samples/s": round(epochs * len(training) / (fitted - loaded)),
+        **_peak_gpu_memory(),
     }
 
 
@@ -188,6 +194,18 @@ def _seconds_since(start: float) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start
+
+
+def _forget_gpu_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_gpu_memory() -> dict[str, int]:
+    """Give the most GPU memory in use since it was last forgotten, in MiB."""
+    if not torch.cuda.is_available():
+        return {}
+    return {"peak GPU memory MiB": torch.cuda.max_memory_allocated() // 2**20}
 
 
 def _provide_idx_files(folder: Path, data_path: Path | None) -> None:

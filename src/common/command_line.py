@@ -29,6 +29,19 @@ Number = TypeVar("Number", int, float)
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+CLOSED_PIPE = 128 + signal.SIGPIPE
+
+# A path that the user gave, or rights that the user has, and never a mistake of ours.
+_WRONG_PATH = frozenset(
+    {
+        errno.EACCES,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
 
 
 class _HelpFormatter(argparse.HelpFormatter):
@@ -159,7 +172,7 @@ def run(
 
     Returns:
         0 when done, 1 when the work failed, 2 when the request was wrong, 130 after
-        Ctrl-C, 143 after SIGTERM.
+        Ctrl-C, 143 after SIGTERM, 141 when nobody reads the output any more.
     """
     try:
         with _terminable():
@@ -172,9 +185,15 @@ def run(
         return _report(name, "interrupted", INTERRUPTED)
     except _Terminated:
         return _report(name, "terminated", TERMINATED)
+    except BrokenPipeError:
+        # Whoever read the output has gone. Python flushes it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _report(name, f"{error.strerror}; nothing was written", FAILED)
+        if error.errno in _WRONG_PATH and error.filename is not None:
+            return _report(name, f"{error.filename}: {error.strerror}", WRONG_REQUEST)
         traceback.print_exc()
         return FAILED
     except Exception:

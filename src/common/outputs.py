@@ -94,7 +94,8 @@ def output_folder(path: Path, run: Run) -> Iterator[Path]:
 
     Raises:
         UserError: As :func:`check_output_folder`; before the block runs, or after it if
-            something else has appeared at the destination meanwhile.
+            something else has appeared at the destination meanwhile. Then the outputs
+            are kept in a folder beside it, which the message names.
     """
     check_output_folder(path, run.program)
     destination = _resolved(path)
@@ -114,8 +115,12 @@ def output_folder(path: Path, run: Run) -> Iterator[Path]:
             yield folder
             _write_run_file(folder, run, time.monotonic() - start)
             _synchronise(folder)
-            _check_replaceable(path, run.program)
-            _put_in_place(folder, destination)
+            try:
+                _check_replaceable(path, run.program)
+                _put_in_place(folder, destination)
+            except (UserError, OSError) as error:
+                kept = _keep_aside(folder, destination)
+                raise UserError(f"{error}; this run's output is in {kept}") from None
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -249,6 +254,13 @@ def _put_in_place(folder: Path, destination: Path) -> None:
         _synchronise_folder(destination.parent)
         shutil.rmtree(old, ignore_errors=True)
         return
+
+
+def _keep_aside(folder: Path, destination: Path) -> Path:
+    """Give a finished folder that cannot take its place a name of its own."""
+    kept = destination.with_name(f"{destination.name}-{secrets.token_hex(4)}")
+    folder.rename(kept)
+    return kept
 
 
 def _sibling(destination: Path, suffix: str) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -88,6 +90,11 @@ def test_mistakes_name_the_argument_and_the_way_out(
             1,
             "paint: error: No space left on device; nothing was written\n",
         ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "house"),
+            2,
+            "paint: error: house: Permission denied\n",
+        ),
     ],
 )
 def test_known_failures_are_one_line(
@@ -109,6 +116,33 @@ def test_unexpected_failures_keep_their_traceback(
 
     assert run("paint", main) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+_CHATTERBOX = """
+import sys
+from common.command_line import run, say
+
+def main(arguments):
+    while True:
+        say("more")
+
+sys.exit(run("paint", main))
+"""
+
+
+def test_a_closed_pipe_ends_the_command_in_silence() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHATTERBOX],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert child.stdout is not None and child.stderr is not None
+    assert child.stdout.readline() == b"more\n"
+    child.stdout.close()
+    with child.stderr:
+        assert child.stderr.read() == b""
+    assert child.wait() == 141
 
 
 def test_sigterm_unwinds_the_stack(capsys: pytest.CaptureFixture[str]) -> None:

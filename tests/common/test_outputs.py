@@ -148,12 +148,18 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
     assert _contents(disk) == {"wall": b"red"}
 
 
-def test_a_file_that_appears_during_the_run_is_kept(tmp_path: Path) -> None:
+def test_what_appears_during_the_run_is_kept_and_so_is_the_run(tmp_path: Path) -> None:
     path = tmp_path / "house"
-    with pytest.raises(UserError, match="is a file"), output_folder(path, _RUN):
+    with (
+        pytest.raises(UserError, match="is a file") as caught,
+        output_folder(path, _RUN) as folder,
+    ):
+        _write(folder, {"wall": b"red"})
         path.write_text("mine")
     assert path.read_text() == "mine"
-    assert os.listdir(tmp_path) == ["house"]
+    kept = Path(str(caught.value).rpartition(" is in ")[2])
+    assert _contents(kept) == {"wall": b"red"}
+    assert sorted(os.listdir(tmp_path)) == ["house", kept.name]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

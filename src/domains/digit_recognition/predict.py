@@ -85,7 +85,7 @@ def _find_images(paths: Sequence[Path]) -> list[Path]:
             continue
         inside = sorted(
             Path(folder, name)
-            for folder, _, names in os.walk(path)
+            for folder, _, names in os.walk(path, onerror=_refuse)
             for name in names
             if name.lower().endswith(".png")
         )
@@ -93,6 +93,11 @@ def _find_images(paths: Sequence[Path]) -> list[Path]:
             raise UserError(f"folder {path} holds no PNG files")
         found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def _refuse(error: OSError) -> None:
+    """Raise what os.walk would pass over in silence."""
+    raise error
 
 
 def _read(
