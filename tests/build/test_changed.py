@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.build.scratch_tree import ScratchTree, scratch_tree
+from tests.build.scratch_tree import ScratchTree
 
 DOMAINS = ("apples", "pears")
 SOURCES = {
@@ -27,20 +25,8 @@ EVERYTHING = {name for name in SOURCES if name.endswith(".py")}
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchTree]:
-    with scratch_tree(tmp_path_factory.mktemp("changed") / "tree") as tree:
-        tree.write(SOURCES)
-        tree.git("init", "--quiet")
-        tree.commit("Begin")
-        yield tree
-
-
-@pytest.fixture
-def tree(repository: ScratchTree) -> Iterator[ScratchTree]:
-    start = repository.git("rev-parse", "HEAD").strip()
-    yield repository
-    repository.git("reset", "--quiet", "--hard", start)
-    repository.git("clean", "--quiet", "--force", "-d")
+def sources() -> dict[str, str]:
+    return SOURCES
 
 
 def selected(tree: ScratchTree) -> tuple[set[str], str]:

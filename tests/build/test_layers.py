@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.build.scratch_tree import ScratchTree, scratch_tree
+from tests.build.scratch_tree import ScratchTree
 
 # A domain that states its rule, one that leaves it to src/domains/BUILD, and the rest.
 SOURCES = {
@@ -78,14 +75,11 @@ FORBIDDEN = {
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchTree]:
-    with scratch_tree(tmp_path_factory.mktemp("layers") / "tree") as tree:
-        tree.write(SOURCES)
-        # Even where a lock offers a platform's package, the layers may not use it.
-        inputs = tree.root / "3rdparty/torch.in"
-        platforms = "azure-identity\nkubernetes\n"
-        inputs.write_text(inputs.read_text() + platforms)
-        yield tree
+def sources(repository: ScratchTree) -> dict[str, str]:
+    # Even where a lock offers a platform's package, the layers may not use it.
+    name = "3rdparty/torch.in"
+    offered = (repository.root / name).read_text() + "azure-identity\nkubernetes\n"
+    return {**SOURCES, name: offered}
 
 
 def test_imports_that_point_inward_are_accepted(tree: ScratchTree) -> None:
@@ -103,10 +97,7 @@ def test_an_import_that_points_outward_is_refused(
     tree: ScratchTree, path: str, line: str, rule: str
 ) -> None:
     tree.write({path: f"{line}\n"})
-    try:
-        outcome = tree.pants("dependencies", "::")
-    finally:
-        Path(tree.root / path).unlink()
+    outcome = tree.pants("dependencies", "::")
 
     assert outcome.status == 1
     assert f"{path} has 1 dependency violation" in outcome.errors
@@ -116,10 +107,7 @@ def test_an_import_that_points_outward_is_refused(
 def test_an_import_that_no_package_owns_is_refused(tree: ScratchTree) -> None:
     path = "src/domains/stated/unowned.py"
     tree.write({path: "import nowhere_to_be_found\n"})
-    try:
-        outcome = tree.pants("dependencies", "::")
-    finally:
-        Path(tree.root / path).unlink()
+    outcome = tree.pants("dependencies", "::")
 
     assert outcome.status == 1
     assert "nowhere_to_be_found" in outcome.errors
