@@ -1,0 +1,75 @@
+"""The command line ``./strata``: what there is, and the command that is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from common.command_line import run, say
+from common.errors import UserError
+from orchestration.names import nearest
+
+# Named here and imported when asked for, so that --help is there at once.
+_COMMANDS = {
+    "image": "build the images of tasks, and push them",
+    "exec": "run a task's script in the task's environment",
+    "shell": "open a shell in a task's environment",
+    "notebook": "open JupyterLab on a task's environment",
+    "hooks": "have git build changed images after each commit",
+}
+_HELP = """usage: strata [--help] COMMAND ...
+
+Experiments as images, and their environments at hand.
+
+{commands}
+
+strata COMMAND --help says more.
+
+example:
+  ./strata exec digit_recognition train -- --epochs 5"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command.
+
+    Args:
+        arguments: The command and its arguments; None takes those of the process.
+
+    Raises:
+        UserError: The request is wrong.
+        RunError: The work failed.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        say(_help())
+        if not words:
+            _say_tasks()
+        return
+    name = words[0]
+    if name not in _COMMANDS:
+        known = list(_COMMANDS)
+        raise UserError(f"there is no command {name}{nearest(name, known)} (--help)")
+    command = importlib.import_module(f"orchestration.commands.{name}")
+    command.main(words[1:])
+
+
+def _help() -> str:
+    width = max(map(len, _COMMANDS)) + 4
+    lines = [f"  {name:<{width}}{text}" for name, text in _COMMANDS.items()]
+    return _HELP.format(commands="\n".join(lines))
+
+
+def _say_tasks() -> None:
+    from orchestration.checkout import Checkout
+    from orchestration.target_graph import read_tree
+    from orchestration.tasks import find_tasks
+
+    checkout = Checkout.of_this_code()
+    say("\ntasks and their scripts:")
+    for task in find_tasks(checkout.root, read_tree(checkout)).values():
+        say(f"  {task.name}  {' '.join(sorted(task.script_names))}")
+
+
+if __name__ == "__main__":
+    sys.exit(run("strata", main))

@@ -1,0 +1,66 @@
+"""Files and folders of the cache that appear whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file under another name, then give it its own.
+
+    Args:
+        path: The file. Missing parents are made; a file that is there is replaced.
+        content: Its bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def make_folder_once(path: Path, fill: Callable[[Path], None]) -> Path:
+    """Make a folder unless it is there; a second process waits for the first.
+
+    Args:
+        path: The folder. Missing parents are made.
+        fill: Fills an empty folder, which then takes the path's name. What it leaves
+            when it fails or is killed is removed.
+
+    Returns:
+        The path.
+    """
+    if path.is_dir():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path.with_name(f".{path.name}.lock")):
+        if path.is_dir():
+            return path
+        new = path.with_name(f".{path.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        try:
+            fill(new)
+            new.rename(path)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+    return path
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the kernel drops with the process."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,99 @@
+"""The checkout that the orchestrator works on: where it is, and what git says of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A working tree and the folder for what is remembered about it.
+
+    Attributes:
+        root: The top folder.
+        cache: The user's cache folder for Strata, shared by all checkouts.
+    """
+
+    root: Path
+    cache: Path
+
+    @classmethod
+    def of_this_code(cls) -> Checkout:
+        """The checkout that this package belongs to.
+
+        Raises:
+            UserError: It is no git checkout.
+        """
+        root = Path(__file__).resolve().parents[1]
+        if not (root / ".git").exists():
+            raise UserError(
+                f"{root} is no git checkout; git tells what belongs to the tree "
+                "(git init, git add)"
+            )
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return cls(root, Path(caches) / "strata")
+
+    def git(self, *arguments: str) -> str:
+        """Run git here.
+
+        Returns:
+            What it printed, without the last line's end.
+
+        Raises:
+            UserError: It failed, or there is no git.
+        """
+        # A hook's environment names the repository that git is at work on.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("GIT_")
+        }
+        try:
+            done = subprocess.run(
+                ["git", *arguments],
+                cwd=self.root,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        except FileNotFoundError:
+            raise UserError("there is no git on PATH; install it") from None
+        except subprocess.CalledProcessError as error:
+            problem = error.stderr.strip() or f"status {error.returncode}"
+            raise UserError(f"git {arguments[0]}: {problem}") from None
+        return done.stdout.removesuffix("\n")
+
+    def files(self) -> list[str]:
+        """The files of the tree, relative to its root, sorted.
+
+        Tracked files, and those that are neither tracked nor ignored, as Pants sees
+        them. A tracked file that was deleted is left out.
+        """
+        listed = self.git(
+            "ls-files", "-z", "--cached", "--others", "--exclude-standard"
+        )
+        return sorted({name for name in listed.split("\0") if name})
+
+    def commit(self) -> str | None:
+        """The commit that is checked out; None before the first one."""
+        try:
+            return self.git("rev-parse", "--verify", "--quiet", "HEAD")
+        except UserError:
+            return None
+
+    def branch(self) -> str | None:
+        """The branch that is checked out; None when it is a commit."""
+        try:
+            return self.git("symbolic-ref", "--quiet", "--short", "HEAD")
+        except UserError:
+            return None
+
+    def has_changes(self, paths: list[str]) -> bool:
+        """Whether files among the paths differ from what is committed."""
+        return bool(paths) and bool(self.git("status", "--porcelain", "--", *paths))

@@ -1,0 +1,160 @@
+"""What depends on what, as Pants knows it.
+
+Pants is asked once for each state of the tree (``pants peek ::``); its answer is kept
+under the digest of all files, so that a command in an unchanged tree starts no Pants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import RunError, UserError
+from orchestration.atomic_files import write_atomically
+from orchestration.checkout import Checkout
+from orchestration.file_digests import FileDigests
+
+_FORMAT = "target-graph/1"
+_FIELDS = ("address", "target_type", "dependencies", "sources", "requirements")
+_KEPT = 16
+
+
+@dataclass(frozen=True)
+class Target:
+    """One of Pants' targets, with what the orchestrator needs of it.
+
+    Attributes:
+        address: Its name in Pants.
+        kind: Its type, such as python_source.
+        dependencies: Addresses of what it depends on, declared or inferred.
+        sources: Its files, relative to the tree's root.
+        requirements: The packages that it stands for, as requirements.
+    """
+
+    address: str
+    kind: str
+    dependencies: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Closure:
+    """Everything that some targets reach.
+
+    Attributes:
+        files: First-party files, relative to the tree's root, sorted.
+        packages: Requirements of third-party packages, sorted.
+    """
+
+    files: tuple[str, ...]
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The tree's state and its graph.
+
+    Attributes:
+        files: SHA-256 and executable bit of every file, by path.
+        targets: Every target, by address.
+    """
+
+    files: Mapping[str, tuple[str, bool]]
+    targets: Mapping[str, Target]
+
+    def closure(self, addresses: Iterable[str]) -> Closure:
+        """Collect the files and packages that targets reach over any number of edges.
+
+        Raises:
+            KeyError: There is no target of such an address.
+        """
+        reached: set[str] = set()
+        queue = list(addresses)
+        while queue:
+            address = queue.pop()
+            if address not in reached:
+                reached.add(address)
+                queue.extend(self.targets[address].dependencies)
+        found = [self.targets[address] for address in reached]
+        return Closure(
+            tuple(sorted({s for t in found if _is_source(t) for s in t.sources})),
+            tuple(sorted({r for t in found for r in t.requirements})),
+        )
+
+
+def _is_source(target: Target) -> bool:
+    # Pants' own helpers stand for inputs and locks; packages are taken instead.
+    return not target.kind.startswith("_")
+
+
+def read_tree(checkout: Checkout) -> Tree:
+    """Digest the tree and learn its graph, from memory where nothing has changed.
+
+    Raises:
+        UserError: Pants finds something wrong in the tree.
+    """
+    memory = checkout.cache / "trees" / _short_digest(str(checkout.root))
+    digests = FileDigests(checkout.root, memory / "files.json")
+    files = digests.tree(checkout.files())
+    digests.save()
+    settings = {k: v for k, v in os.environ.items() if k.startswith("PANTS_")}
+    key = _short_digest(
+        json.dumps([_FORMAT, sorted(files.items()), sorted(settings.items())])
+    )
+    remembered = memory / "graphs" / f"{key}.json"
+    try:
+        listed = json.loads(remembered.read_bytes())
+        os.utime(remembered)
+    except (OSError, ValueError):
+        listed = _peek(checkout)
+        # Only what the tree as it was digested has led to is kept.
+        if digests.tree(checkout.files()) == files:
+            write_atomically(remembered, json.dumps(listed).encode())
+            _forget_oldest(remembered.parent)
+    return Tree(files, {one["address"]: _target(one) for one in listed})
+
+
+def _peek(checkout: Checkout) -> list[dict[str, Any]]:
+    command = [str(checkout.root / "pants"), "peek", "::"]
+    done = subprocess.run(
+        command,
+        cwd=checkout.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise UserError("./pants peek :: failed: " + " ".join(lines[-3:]))
+    try:
+        peeked = json.loads(done.stdout)
+    except ValueError:
+        raise RunError("./pants peek :: printed no JSON") from None
+    return [{name: one[name] for name in _FIELDS if one.get(name)} for one in peeked]
+
+
+def _target(peeked: Mapping[str, Any]) -> Target:
+    return Target(
+        peeked["address"],
+        peeked["target_type"],
+        tuple(peeked.get("dependencies", ())),
+        tuple(peeked.get("sources", ())),
+        tuple(peeked.get("requirements", ())),
+    )
+
+
+def _forget_oldest(folder: Path) -> None:
+    graphs = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    for path in graphs[:-_KEPT]:
+        path.unlink(missing_ok=True)
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
