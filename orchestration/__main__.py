@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = words[0]
     if name not in _COMMANDS:
         known = list(_COMMANDS)
-        raise UserError(f"there is no command {name}{nearest(name, known)} (--help)")
+        raise UserError(
+            f"there is no command {name}{nearest(name, known)}; --help lists all"
+        )
     command = importlib.import_module(f"orchestration.commands.{name}")
     command.main(words[1:])
 

@@ -58,6 +58,7 @@ class Checkout:
                 ["git", *arguments],
                 cwd=self.root,
                 env=environment,
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=True,

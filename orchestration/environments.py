@@ -79,6 +79,7 @@ def _uv(*arguments: str) -> None:
     done = subprocess.run(
         [str(uv), *arguments],
         env=environment,
+        stdin=subprocess.DEVNULL,
         # A person sees uv's own progress; otherwise it is kept for the error.
         stderr=None if sys.stderr.isatty() else subprocess.PIPE,
         stdout=subprocess.DEVNULL,

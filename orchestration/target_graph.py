@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.errors import RunError, UserError
 from orchestration.atomic_files import write_atomically
 from orchestration.checkout import Checkout
 from orchestration.file_digests import FileDigests
+from orchestration.pants import ask_pants
 
 _FORMAT = "target-graph/1"
 _FIELDS = ("address", "target_type", "dependencies", "sources", "requirements")
@@ -122,21 +121,7 @@ def read_tree(checkout: Checkout) -> Tree:
 
 
 def _peek(checkout: Checkout) -> list[dict[str, Any]]:
-    command = [str(checkout.root / "pants"), "peek", "::"]
-    done = subprocess.run(
-        command,
-        cwd=checkout.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise UserError("./pants peek :: failed: " + " ".join(lines[-3:]))
-    try:
-        peeked = json.loads(done.stdout)
-    except ValueError:
-        raise RunError("./pants peek :: printed no JSON") from None
+    peeked = json.loads(ask_pants(checkout, "peek", "::"))
     return [{name: one[name] for name in _FIELDS if one.get(name)} for one in peeked]
 
 

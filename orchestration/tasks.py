@@ -57,8 +57,8 @@ class Task:
         path = names.get(script.removesuffix(".py"))
         if path is None:
             raise UserError(
-                f"{self.name} has no script {script}{nearest(script, list(names))} "
-                f"It has {', '.join(sorted(names))}"
+                f"{self.name} has no script {script}{nearest(script, list(names))}; "
+                f"it has {', '.join(sorted(names))}"
             )
         return path.removeprefix("src/").removesuffix(".py").replace("/", ".")
 

@@ -41,10 +41,14 @@ def main(arguments: Sequence[str]) -> None:
         "After a commit, build the images that it changed, in the background with a log.",
         "./strata hooks install --push --registry localhost:5000",
     )
-    parser.add_argument("action", type=one_of("install", "remove"), metavar="{install,remove}")
+    parser.add_argument(
+        "action", type=one_of("install", "remove"), metavar="{install,remove}"
+    )
     parser.add_argument("--push", action="store_true", help="push them as well")
     parser.add_argument(
-        "--registry", metavar="HOST/PATH", help="where to; from STRATA_REGISTRY if left out"
+        "--registry",
+        metavar="HOST/PATH",
+        help="where to; from STRATA_REGISTRY if left out",
     )
     args = parser.parse_args(arguments)
     checkout = Checkout.of_this_code()

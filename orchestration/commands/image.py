@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+
+from rich.filesize import decimal
 
 from common.command_line import Parser, positive_int, say, warn
 from common.errors import UserError
@@ -15,6 +16,7 @@ from orchestration.images import publishing
 from orchestration.images.building import Builder, prepare_builder
 from orchestration.images.engine import Engine
 from orchestration.images.registry import Registry
+from orchestration.pants import ask_pants
 from orchestration.screen import Screen
 from orchestration.target_graph import read_tree
 from orchestration.tasks import Task, choose_tasks, find_tasks
@@ -51,7 +53,9 @@ def main(arguments: Sequence[str]) -> None:
     args = _parser().parse_args(arguments)
     registry = Registry(args.registry) if args.registry else None
     if args.push and registry is None:
-        raise UserError("--push needs a registry: --registry HOST/PATH, or STRATA_REGISTRY")
+        raise UserError(
+            "--push needs a registry: --registry HOST/PATH, or STRATA_REGISTRY"
+        )
     checkout = Checkout.of_this_code()
     tree = read_tree(checkout)
     tasks = choose_tasks(find_tasks(checkout.root, tree), args.tasks)
@@ -112,18 +116,14 @@ def _tags(builder: Builder, task: Task) -> list[str]:
 
 def _changed_images(checkout: Checkout, reference: str) -> set[str]:
     """Ask Pants for the images that a change since a commit reaches."""
-    command = [
-        str(checkout.root / "pants"),
+    listed = ask_pants(
+        checkout,
         f"--changed-since={reference}",
         "--changed-dependents=transitive",
         "--filter-target-type=docker_image",
         "list",
-    ]
-    done = subprocess.run(command, cwd=checkout.root, capture_output=True, text=True)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise UserError(f"--changed-since={reference}: {' '.join(lines[-2:])}")
-    return set(done.stdout.split())
+    )
+    return set(listed.split())
 
 
 def _say_table(results: Sequence[Result]) -> None:
@@ -131,7 +131,7 @@ def _say_table(results: Sequence[Result]) -> None:
         say("no image is affected")
     width = max((len(result.task) for result in results), default=0)
     for result in results:
-        moved = f", {result.bytes_pushed / 1e6:,.1f} MB moved" * (result.state == "pushed")
+        moved = f", {decimal(result.bytes_pushed)} moved" if result.bytes_pushed else ""
         say(f"{result.task:<{width}}  {result.state}{moved}")
         say(f"{'':<{width}}  {result.digest or result.image}")
 

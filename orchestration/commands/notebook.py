@@ -44,7 +44,11 @@ def main(arguments: Sequence[str]) -> None:
         "./strata notebook digit_recognition --port 8899",
     )
     described.add_argument(
-        "--port", type=positive_int, default=8888, metavar="PORT", help="where it listens"
+        "--port",
+        type=positive_int,
+        default=8888,
+        metavar="PORT",
+        help="where it listens",
     )
     args = described.parse_args(arguments)
     _check_port(args.port)
@@ -78,7 +82,9 @@ def main(arguments: Sequence[str]) -> None:
         command = surroundings.command(
             [*start, "jupyterlab", "--no-browser", f"--ip={ip}", f"--port={args.port}"]
             + ["--ServerApp.port_retries=0", f"--LabApp.app_dir={lab}", "--allow-root"]
-            + [f"--ServerApp.root_dir={'/work' if args.docker else surroundings.folder}"]
+            + [
+                f"--ServerApp.root_dir={'/work' if args.docker else surroundings.folder}"
+            ]
         )
         token = secrets.token_urlsafe(24)
         environment = {
@@ -147,7 +153,9 @@ def _wait_until_it_answers(
         except requests.RequestException:
             pass
         time.sleep(0.2)
-    raise RunError(f"Jupyter does not answer after {_START_SECONDS} s: {_last_lines(log)}")
+    raise RunError(
+        f"Jupyter does not answer after {_START_SECONDS} s: {_last_lines(log)}"
+    )
 
 
 def _last_lines(log: Path) -> str:

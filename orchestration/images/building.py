@@ -87,7 +87,12 @@ class Builder:
             for path in context.rglob("*"):
                 path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
             self.engine.build(
-                context, image.dockerfile, image.name, dict(image.arguments), dict(labels), tell
+                context,
+                image.dockerfile,
+                image.name,
+                dict(image.arguments),
+                dict(labels),
+                tell,
             )
 
 

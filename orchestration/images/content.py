@@ -69,7 +69,9 @@ def default_python_image(root: Path, tree: Tree) -> str:
         UserError: Its Dockerfile does not say.
     """
     dockerfile = tree.targets[BASE].sources[0]
-    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (root / dockerfile).read_text(), re.M)
+    found = re.search(
+        r"^ARG PYTHON_IMAGE=(\S+)$", (root / dockerfile).read_text(), re.M
+    )
     if found is None:
         raise UserError(f"{dockerfile} has no line ARG PYTHON_IMAGE=...")
     return found[1]

@@ -13,7 +13,9 @@ import docker
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
+from common.command_line import warn
 from common.errors import RunError, UserError
 
 _LAST_LINES = 12
@@ -109,9 +111,16 @@ class Engine:
 
         Raises:
             UserError: There is no ``docker`` command.
-            RunError: A step failed; the message has its last lines.
+            RunError: A step failed; its last lines have been written to standard error.
         """
-        command = ["docker", "build", "--file", str(context / dockerfile), "--tag", name]
+        command = [
+            "docker",
+            "build",
+            "--file",
+            str(context / dockerfile),
+            "--tag",
+            name,
+        ]
         for key, value in sorted(arguments.items()):
             command += ["--build-arg", f"{key}={value}"]
         for key, value in sorted(labels.items()):
@@ -124,8 +133,9 @@ class Engine:
                     lines.append(line.rstrip())
                     tell(lines[-1])
         if process.returncode:
-            last = "\n  ".join(lines[-_LAST_LINES:])
-            raise RunError(f"building {name} failed:\n  {last}")
+            for line in lines[-_LAST_LINES:]:
+                warn(f"  {line}")
+            raise RunError(f"building {name} failed; the last lines are above")
 
     def push(self, name: str) -> Iterator[dict[str, Any]]:
         """Push an image and give the engine's messages as they come.
@@ -141,9 +151,10 @@ class Engine:
                 if "error" in message:
                     raise PushError(message["error"])
                 yield message
-        except RequestException as error:
+        except (RequestException, HTTPError) as error:
             timed_out = "timed out" in str(error).lower()
-            raise PushError("nothing moved for too long" if timed_out else str(error)) from None
+            problem = "nothing moved for too long" if timed_out else str(error)
+            raise PushError(problem) from None
         except DockerException as error:
             raise PushError(str(error)) from None
 
@@ -152,11 +163,6 @@ class Engine:
             return dict(self._client.api.inspect_image(image))
         except ImageNotFound:
             return None
-
-
-def run_command(arguments: Sequence[str]) -> list[str]:
-    """Spell a ``docker run`` command."""
-    return ["docker", "run", *arguments]
 
 
 def _address() -> str | None:
@@ -171,7 +177,11 @@ def _address() -> str | None:
 def _started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     try:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
     except FileNotFoundError:
         raise UserError(

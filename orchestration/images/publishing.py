@@ -106,13 +106,11 @@ def tag_of_branch(branch: str) -> str:
     if _TAG.fullmatch(branch) and not _DIGEST.fullmatch(branch):
         return branch
     digest = hashlib.sha256(branch.encode()).hexdigest()[:8]
-    plain = _NOT_IN_TAGS.sub("-", branch).lstrip(".-")[:100]
-    return f"{plain}-{digest}"
+    plain = _NOT_IN_TAGS.sub("-", branch)[:100]
+    return f"{plain}-{digest}".lstrip(".-")
 
 
-def _push_once(
-    engine: Engine, name: str, show: Show
-) -> frozenset[str]:
+def _push_once(engine: Engine, name: str, show: Show) -> frozenset[str]:
     """Push, and give the layers that were transferred, by the start of their digest."""
     layers: dict[str, tuple[int, int]] = {}
     moved = set()

@@ -28,7 +28,9 @@ _MANIFESTS = (
 _SECONDS = 20
 _RETRIES = 2
 # host[:port][/path], as Docker takes it for a registry and not for a name on Docker Hub
-_ADDRESS = re.compile(r"(localhost|[^/:]+\.[^/:]+|[^/:]+(?=:\d))(:\d+)?(/[a-z0-9._/-]+)?")
+_ADDRESS = re.compile(
+    r"(localhost|[^/:]+\.[^/:]+|[^/:]+(?=:\d))(:\d+)?(/[a-z0-9._/-]+)?"
+)
 
 
 class RegistryError(RunError):
@@ -149,7 +151,9 @@ class Registry:
                 self._authenticate(answer.headers.get("WWW-Authenticate", ""))
                 answer = self._send(method, path, headers, content)
         except requests.RequestException as error:
-            raise RegistryError(f"{self._host} cannot be reached: {_cause(error)}") from None
+            raise RegistryError(
+                f"{self._host} cannot be reached: {_cause(error)}"
+            ) from None
         return answer
 
     def _send(
@@ -174,11 +178,17 @@ class Registry:
         if scheme.lower() != "bearer" or not realm:
             return
         if known.get("identitytoken"):
-            form = {"grant_type": "refresh_token", "client_id": "strata",
-                    "refresh_token": known["identitytoken"], **parameters}
+            form = {
+                "grant_type": "refresh_token",
+                "client_id": "strata",
+                "refresh_token": known["identitytoken"],
+                **parameters,
+            }
             answer = requests.post(realm, data=form, timeout=_SECONDS)
         else:
-            answer = requests.get(realm, params=parameters, auth=basic, timeout=_SECONDS)
+            answer = requests.get(
+                realm, params=parameters, auth=basic, timeout=_SECONDS
+            )
         if answer.ok:
             told = answer.json()
             token = told.get("token") or told.get("access_token")
@@ -186,9 +196,13 @@ class Registry:
 
     def _check(self, answer: requests.Response) -> None:
         if answer.status_code in (401, 403):
-            raise RegistryError(f"{self._host} refuses access; docker login {self._host}")
+            raise RegistryError(
+                f"{self._host} refuses access; docker login {self._host}"
+            )
         if not answer.ok:
-            raise RegistryError(f"{self._host} answers {answer.status_code} {answer.reason}")
+            raise RegistryError(
+                f"{self._host} answers {answer.status_code} {answer.reason}"
+            )
 
 
 def _cause(error: requests.RequestException) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.build.scratch_tree import ScratchTree
@@ -13,6 +15,9 @@ SOURCES = {
     "tests/common/BUILD": "python_tests()\n",
     "tests/common/test_unused.py": "import common.unused\n",
     "orchestration/__init__.py": "",
+    # Of two environments, so that they are two targets each.
+    "src/common/command_line.py": "",
+    "src/common/errors.py": "",
 }
 for name in DOMAINS:
     SOURCES |= {
@@ -35,7 +40,7 @@ def selected(tree: ScratchTree) -> tuple[set[str], str]:
         "--changed-since=HEAD~1", "--changed-dependents=transitive", "list"
     )
     assert outcome.status == 0, outcome.errors
-    names = {line.partition(":")[0] for line in outcome.output.splitlines()}
+    names = {re.split("[:@]", line)[0] for line in outcome.output.splitlines()}
     return {name for name in names if name.endswith(".py")}, outcome.errors
 
 
@@ -59,6 +64,8 @@ def test_edited_shared_code_selects_those_that_import_it(tree: ScratchTree) -> N
 
     assert names == EVERYTHING - {
         "orchestration/__init__.py",
+        "src/common/command_line.py",
+        "src/common/errors.py",
         "src/common/unused.py",
         "tests/common/test_unused.py",
     }
