@@ -51,6 +51,8 @@ def provide_workspace(
                 (new / name).symlink_to(checkout.root / name)
         else:
             copy_files(checkout.root, tree, task.files, new)
+            for name in task.files:
+                (new / name).chmod((new / name).stat().st_mode & ~0o222)
         for name, path in folders.items():
             (new / name).symlink_to(path)
 
@@ -58,7 +60,10 @@ def provide_workspace(
 
 
 def copy_files(root: Path, tree: Tree, names: Iterable[str], folder: Path) -> None:
-    """Copy files of the tree, as they were when it was read, read-only.
+    """Copy files of the tree as they were when it was read.
+
+    Whatever the user's umask, they come with the modes that git and Pants give: readable
+    by all, and executable by all or nobody.
 
     Raises:
         UserError: One has changed since.
@@ -70,4 +75,4 @@ def copy_files(root: Path, tree: Tree, names: Iterable[str], folder: Path) -> No
             raise UserError(f"{name} changed while it was read; start again")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-        (folder / name).chmod(0o555 if executable else 0o444)
+        (folder / name).chmod(0o755 if executable else 0o644)

@@ -83,9 +83,11 @@ class Builder:
                 copy_files(self.checkout.root, self.tree, [name], prefix)
             for place, text in image.texts.items():
                 (context / place).write_text(text)
+                (context / place).chmod(0o644)
             # What a person's umask takes away would be missing in the image.
-            for path in context.rglob("*"):
-                path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
+            for path in (context, *context.rglob("*")):
+                if path.is_dir():
+                    path.chmod(0o755)
             self.engine.build(
                 context,
                 image.dockerfile,

@@ -10,6 +10,7 @@ from tests.build.scratch_tree import ScratchTree
 
 DOMAINS = ("apples", "pears")
 SOURCES = {
+    "src/common/__init__.py": "",
     "src/common/shared.py": "SHARED = 1\n",
     "src/common/unused.py": "UNUSED = 1\n",
     "tests/common/BUILD": "python_tests()\n",
@@ -64,6 +65,7 @@ def test_edited_shared_code_selects_those_that_import_it(tree: ScratchTree) -> N
 
     assert names == EVERYTHING - {
         "orchestration/__init__.py",
+        "src/common/__init__.py",
         "src/common/command_line.py",
         "src/common/errors.py",
         "src/common/unused.py",

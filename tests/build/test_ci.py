@@ -33,10 +33,17 @@ def run_ci(root: Path, broken: str) -> subprocess.CompletedProcess[str]:
     pants.write_text(PANTS)
     pants.chmod(0o755)
     (root / "cache/strata/mnist/data").mkdir(parents=True)
+    # Programs that it would install otherwise; the engine answers at once.
+    tools = root / "tools"
+    tools.mkdir()
+    for name in ("docker", "dockerd", "docker-registry", "debootstrap"):
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
     return subprocess.run(
         ["bash", str(script)],
         env={
-            "PATH": os.environ["PATH"],
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "STRATA_PYTHON_IMAGE": "any",
             "XDG_CACHE_HOME": str(root / "cache"),
             "BROKEN": broken,
         },
@@ -50,7 +57,7 @@ def test_it_succeeds_when_every_step_does(tmp_path: Path) -> None:
     done = run_ci(tmp_path, broken="none")
 
     assert done.returncode == 0, done.stdout
-    assert f"{len(STEPS) + 3} passed, 0 failed" in done.stdout
+    assert f"{len(STEPS) + 4} passed, 0 failed" in done.stdout
 
 
 @pytest.mark.parametrize("goal", STEPS)
@@ -61,4 +68,4 @@ def test_it_fails_when_a_step_does_and_runs_the_others(
 
     assert done.returncode == 1
     assert f"failed: {STEPS[goal]}\n" in done.stdout
-    assert f"{len(STEPS) + 2} passed, 1 failed" in done.stdout
+    assert f"{len(STEPS) + 3} passed, 1 failed" in done.stdout

@@ -20,6 +20,22 @@ FILES = [
 ]
 
 
+def test_a_first_start_says_so_and_a_broken_environment_is_made_again(
+    orchard: Orchard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for expected in ("strata: first start: setting up", ""):
+        outcome = orchard.strata("--help")
+        assert outcome.status == 0
+        assert outcome.output.startswith("usage: strata")
+        assert outcome.errors.startswith(expected)
+    assert outcome.errors == ""
+    (made,) = tmp_path.glob("strata/orchestration/*/venv/bin/python")
+    made.unlink()
+    assert "first start" in orchard.strata("--help").errors
+    assert made.exists()
+
+
 def test_a_script_sees_its_packages_and_files_and_no_others(orchard: Orchard) -> None:
     outcome = orchard.strata("exec", "apples", "ripen", "--", "outputs/a.json", "-x")
 
