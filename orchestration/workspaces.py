@@ -62,8 +62,8 @@ def provide_workspace(
 def copy_files(root: Path, tree: Tree, names: Iterable[str], folder: Path) -> None:
     """Copy files of the tree as they were when it was read.
 
-    Whatever the user's umask, they come with the modes that git and Pants give: readable
-    by all, and executable by all or nobody.
+    Whatever the user's umask, they come with the modes that git and Pants give:
+    readable by all, and executable by all or nobody.
 
     Raises:
         UserError: One has changed since.

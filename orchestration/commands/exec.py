@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestration.commands.in_environment import Surroundings, parser, split, surround
+from orchestration.commands.in_environment import parser, split, surround
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -17,9 +17,9 @@ def main(arguments: Sequence[str]) -> None:
     own, of_script = split(arguments)
     described = parser(
         "strata exec",
-        "Run a task's script in the task's environment: exactly the locked packages and "
-        "the files that the task reaches. It runs in a folder that shows data/ and "
-        "outputs/.",
+        "Run a task's script in the task's environment: exactly the locked packages "
+        "and the files that the task reaches. It runs in a folder that shows data/ "
+        "and outputs/.",
         "./strata exec digit_recognition train -- --epochs 5",
     )
     described.add_argument("script", metavar="SCRIPT", help="a script of the task")

@@ -38,7 +38,8 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = Parser(
         "strata hooks",
-        "After a commit, build the images that it changed, in the background with a log.",
+        "After a commit, build the images that it changed, in the background, with "
+        "a log.",
         "./strata hooks install --push --registry localhost:5000",
     )
     parser.add_argument(

@@ -139,8 +139,8 @@ def _say_table(results: Sequence[Result]) -> None:
 def _parser() -> Parser:
     parser = Parser(
         "strata image",
-        "Build the images of tasks, and push them. An image's tag is the digest of what "
-        "it is made of; what is there under its tag is neither built nor pushed.",
+        "Build the images of tasks, and push them. An image's tag is the digest of "
+        "what it is made of; what is there under its tag is neither built nor pushed.",
         "./strata image digit_recognition --push --registry localhost:5000",
     )
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.command_line import Parser, warn
@@ -30,14 +30,12 @@ class Surroundings:
         folder: The working folder: the task's closure, and the folders that it shows.
         variables: Environment variables of the commands, beside the user's own.
         prefix: What goes before a command, such as ``docker run ...``.
-        packages: The environment's folder on the host; None in the image.
     """
 
     task: Task
     folder: Path
     variables: Mapping[str, str]
     prefix: tuple[str, ...] = ()
-    published: Mapping[int, int] = field(default_factory=dict)
 
     def command(self, words: Sequence[str]) -> list[str]:
         """Spell a command so that it runs here."""
@@ -154,7 +152,9 @@ def _folder(path: Path) -> Path:
 
 def _variables(environment: Path, folder: Path) -> dict[str, str]:
     return {
-        "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PATH": os.pathsep.join(
+            [str(environment / "bin"), os.environ.get("PATH", os.defpath)]
+        ),
         "PYTHONPATH": str(folder / "src"),
         # The folder serves more than one command; nothing is left in it.
         "PYTHONDONTWRITEBYTECODE": "1",

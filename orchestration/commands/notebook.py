@@ -35,7 +35,8 @@ def main(arguments: Sequence[str]) -> None:
 
     Raises:
         UserError: The request is wrong, or there is no Docker.
-        RunError: The environment or the image cannot be made, or Jupyter ended by itself.
+        RunError: The environment or the image cannot be made, or Jupyter ended
+            by itself.
     """
     described = parser(
         "strata notebook",
@@ -79,12 +80,11 @@ def main(arguments: Sequence[str]) -> None:
         start = ["python", "-P", str(starter), str(packages)]
         _write_kernel(kernels, [*start, "ipykernel_launcher"])
         surroundings = surround(args, live=True, options=options)
+        root = "/work" if args.docker else surroundings.folder
         command = surroundings.command(
             [*start, "jupyterlab", "--no-browser", f"--ip={ip}", f"--port={args.port}"]
             + ["--ServerApp.port_retries=0", f"--LabApp.app_dir={lab}", "--allow-root"]
-            + [
-                f"--ServerApp.root_dir={'/work' if args.docker else surroundings.folder}"
-            ]
+            + [f"--ServerApp.root_dir={root}"]
         )
         token = secrets.token_urlsafe(24)
         environment = {
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # Ctrl-C reaches this process only, which ends Jupyter without a question.
+                # Ctrl-C reaches this process only; Jupyter would ask a question.
                 start_new_session=True,
             )
         try:

@@ -17,8 +17,8 @@ def main(arguments: Sequence[str]) -> None:
     """
     args = parser(
         "strata shell",
-        "Open a shell in a task's environment, in a folder with the files that the task "
-        "reaches, data/ and outputs/. On the host these are the tree's own files.",
+        "Open a shell in a task's environment, in a folder with the files that the "
+        "task reaches, data/ and outputs/. On the host these are the tree's own files.",
         "./strata shell digit_recognition",
     ).parse_args(arguments)
     surroundings = surround(args, live=True)

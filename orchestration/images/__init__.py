@@ -1,1 +1,1 @@
-"""Images of tasks: what they are made of, how they are built, and where they are pushed."""
+"""Images of tasks: what they are made of, how they are built, where they are pushed."""

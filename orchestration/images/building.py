@@ -1,4 +1,4 @@
-"""Build images from exactly what their content says, and only those that are missing."""
+"""Build images from exactly what their content says, and only what is missing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What an image is made of, and the name that follows from it.
 
 The name's tag is the digest of the content: the base image, the Dockerfile, the locked
-packages, the code. So whoever has an image under a tag need not build it, on any machine.
+packages, the code. So whoever has an image under a tag need not build it, anywhere.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Image:
         repository: Its name without registry and tag.
         content: What it is made of, as JSON values.
         dockerfile: Its Dockerfile, relative to the tree's root.
-        files: Other files that it is made from; path in the tree, by path in the image's
-            build context.
+        files: Other files that it is made from; path in the tree, by path in the
+            image's build context.
         texts: Files that are made for it, by path in the build context.
         arguments: Build arguments, apart from the base.
     """

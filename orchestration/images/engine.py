@@ -160,13 +160,13 @@ class Engine:
 
     def _inspect(self, image: str) -> dict[str, Any] | None:
         try:
-            return dict(self._client.api.inspect_image(image))
+            return dict(self._client.images.get(image).attrs)
         except ImageNotFound:
             return None
 
 
 def _address() -> str | None:
-    """Where the engine listens, as the docker command finds it; None for the usual place."""
+    """Where the engine listens, as the docker command finds it; None: as usual."""
     if os.environ.get("DOCKER_HOST"):
         return os.environ["DOCKER_HOST"]
     context = ContextAPI.get_current_context()

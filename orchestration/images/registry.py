@@ -1,6 +1,6 @@
 """What a registry has, and one more tag for it: the OCI distribution API, version 1.1.
 
-Layers are pushed by the Docker engine. Here is what needs no layer: to see whether a tag
+Layers are pushed by the Docker engine. Here is what needs no layer: to see if a tag
 is there, and to give a manifest that is there another tag.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from urllib.request import parse_http_list, parse_keqv_list
 
 import requests
 from docker import auth
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
-from requests.utils import parse_dict_header
 from urllib3.util import Retry
 
 from common.errors import RunError, UserError
@@ -173,7 +173,8 @@ class Registry:
         if scheme.lower() == "basic":
             self._session.auth = basic
             return
-        parameters = parse_dict_header(rest)
+        given = [item for item in parse_http_list(rest) if "=" in item]
+        parameters = parse_keqv_list(given)
         realm = parameters.pop("realm", None)
         if scheme.lower() != "bearer" or not realm:
             return

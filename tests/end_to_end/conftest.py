@@ -60,9 +60,9 @@ def engine() -> Iterator[docker.DockerClient]:
     # The tests' own images; what they build on stays for the next time.
     for name in ("apples", "pears"):
         for image in client.images.list(filters={"reference": f"*/{name}"}):
-            client.images.remove(image.id, force=True)
+            image.remove(force=True)
         for image in client.images.list(filters={"reference": f"*/*/{name}"}):
-            client.images.remove(image.id, force=True)
+            image.remove(force=True)
 
 
 @dataclass(frozen=True)
