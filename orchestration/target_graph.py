@@ -19,8 +19,15 @@ from orchestration.checkout import Checkout
 from orchestration.file_digests import FileDigests
 from orchestration.pants import ask_pants
 
-_FORMAT = "target-graph/1"
-_FIELDS = ("address", "target_type", "dependencies", "sources", "requirements")
+_FORMAT = "target-graph/2"
+_FIELDS = (
+    "address",
+    "target_type",
+    "dependencies",
+    "sources",
+    "requirements",
+    "resolve",
+)
 _KEPT = 16
 
 
@@ -34,6 +41,7 @@ class Target:
         dependencies: Addresses of what it depends on, declared or inferred.
         sources: Its files, relative to the tree's root.
         requirements: The packages that it stands for, as requirements.
+        resolve: The environment that it is of; None where it needs none.
     """
 
     address: str
@@ -41,6 +49,7 @@ class Target:
     dependencies: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    resolve: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,7 @@ def _target(peeked: Mapping[str, Any]) -> Target:
         tuple(peeked.get("dependencies", ())),
         tuple(peeked.get("sources", ())),
         tuple(peeked.get("requirements", ())),
+        peeked.get("resolve"),
     )
 
 

@@ -1,17 +1,16 @@
-"""Folders that hold a task's closure and nothing else of the tree, to run it in."""
+"""Folders that hold a closure and nothing else of the tree, to run it in."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from common.errors import UserError
 from orchestration.atomic_files import make_folder_once
 from orchestration.checkout import Checkout
 from orchestration.target_graph import Tree
-from orchestration.tasks import Task
 
 _FORMAT = "workspace/1"
 
@@ -19,16 +18,16 @@ _FORMAT = "workspace/1"
 def provide_workspace(
     checkout: Checkout,
     tree: Tree,
-    task: Task,
+    files: Sequence[str],
     folders: Mapping[str, Path],
     live: bool = False,
 ) -> Path:
-    """Give a folder with a task's closure, at the paths that it has in the tree.
+    """Give a folder with a closure, at the paths that it has in the tree.
 
     Args:
         checkout: The checkout that the files are taken from.
         tree: Its state.
-        task: Whose closure it is to hold.
+        files: The closure's files.
         folders: Folders from elsewhere that it shows under these names.
         live: Link to the files, so that an edit is seen while work goes on; otherwise
             they are copies, read-only, of the files as they are now.
@@ -38,7 +37,7 @@ def provide_workspace(
     """
     content = {
         "format": _FORMAT,
-        "files": [[name, *(() if live else tree.files[name])] for name in task.files],
+        "files": [[name, *(() if live else tree.files[name])] for name in files],
         "folders": {name: str(path) for name, path in sorted(folders.items())},
         "linked to": str(checkout.root) if live else None,
     }
@@ -46,12 +45,12 @@ def provide_workspace(
 
     def fill(new: Path) -> None:
         if live:
-            for name in task.files:
+            for name in files:
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).symlink_to(checkout.root / name)
         else:
-            copy_files(checkout.root, tree, task.files, new)
-            for name in task.files:
+            copy_files(checkout.root, tree, files, new)
+            for name in files:
                 (new / name).chmod((new / name).stat().st_mode & ~0o222)
         for name, path in folders.items():
             (new / name).symlink_to(path)

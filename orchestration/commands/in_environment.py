@@ -115,7 +115,7 @@ def surround(
         shown = folders
         if live and (checkout.root / "notebooks").is_dir():
             shown = {**folders, "notebooks": checkout.root / "notebooks"}
-        folder = provide_workspace(checkout, tree, task, shown, live)
+        folder = provide_workspace(checkout, tree, task.files, shown, live)
         return Surroundings(task, folder, _variables(environment, folder))
     engine = Engine()
     builder = prepare_builder(
@@ -125,7 +125,7 @@ def surround(
     if not engine.has(image.name):
         with Screen().steps(f"building {task.name}") as tell:
             builder.build(task, tell)
-    code = provide_workspace(checkout, tree, task, {})
+    code = provide_workspace(checkout, tree, task.files, {})
     mounts = {str(code / "src"): "/opt/code/src:ro"}
     mounts |= {str(path): f"/work/{name}" for name, path in folders.items()}
     if live and (checkout.root / "notebooks").is_dir():

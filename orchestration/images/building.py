@@ -50,9 +50,13 @@ class Builder:
             UserError: A file changed meanwhile, or there is no docker command.
             RunError: A step of the build failed.
         """
+        self.build_base(tell)
+        self._build(self.image(task), self._labels(task), tell)
+
+    def build_base(self, tell: Tell) -> None:
+        """Build the base if the engine lacks it; raises what :meth:`build` does."""
         if not self.engine.has(self.base.name):
             self._build(self.base, {}, tell)
-        self._build(self.image(task), self._labels(task), tell)
 
     def _labels(self, task: Task) -> dict[str, str]:
         """Give annotations by the names of the OCI image specification 1.1."""

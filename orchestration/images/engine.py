@@ -19,6 +19,11 @@ from common.command_line import warn
 from common.errors import RunError, UserError
 
 _LAST_LINES = 12
+_ASK_PYTHON = (
+    "import platform, sys; "
+    "print(platform.python_implementation(), platform.python_version()); "
+    "print(sys.platform, platform.machine())"
+)
 
 
 class PushError(Exception):
@@ -69,6 +74,18 @@ class Engine:
         """Give the digests of an image's layers, uncompressed, lowest first."""
         details = self._inspect(image)
         return list(details["RootFS"]["Layers"]) if details else []
+
+    def python(self, image: str) -> tuple[str, str]:
+        """Ask the Python of an image what it is.
+
+        Returns:
+            Its implementation and version, and operating system and processor type.
+        """
+        found: bytes = self._client.containers.run(
+            image, ["python3", "-c", _ASK_PYTHON], remove=True
+        )
+        python, machine = found.decode().splitlines()
+        return python, machine
 
     def pull(self, image: str) -> bool:
         """Fetch an image; False if there is none that can be had."""

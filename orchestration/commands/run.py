@@ -1,0 +1,253 @@
+"""``./strata run``: run a pipeline; what has not changed is taken from the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from common.command_line import Parser, one_of, positive_int, say
+from common.errors import RunError, UserError
+from orchestration.engines.engine import Engine
+from orchestration.engines.local import LocalEngine
+from orchestration.launcher.launch import references
+from orchestration.pipelines.flags import check_scripts
+from orchestration.pipelines.opening import Opened, open_pipeline, pipeline_parser
+from orchestration.pipelines.planning import Outputs, Planner
+from orchestration.pipelines.progress import ProgressScreen
+from orchestration.running import PipelineRun, StepEnd
+from orchestration.runs import begin_document, new_run_id, run_folder, user_name
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a pipeline.
+
+    Raises:
+        UserError: The request is wrong.
+        RunError: A step failed, or what it needs cannot be had.
+    """
+    args = _parser().parse_args(arguments)
+    opened = open_pipeline(args)
+    for step in (*args.only, *args.start, *args.until):
+        opened.check_step(step)
+    started = datetime.now(UTC)
+    run_id = new_run_id(started)
+    width = max(map(len, opened.pipeline.steps))
+    with (
+        run_folder(opened.checkout.cache, run_id) as folder,
+        ProgressScreen(width) as screen,
+    ):
+        engine = _engine(args.engine, opened, folder, screen.tell)
+        planner = opened.planner(engine.platform(), args.force)
+        selected = select(planner, args.only, args.start, args.until)
+        known = _known(opened, planner, selected, screen.tell)
+        _check(opened, planner, selected, known, engine)
+        document = begin_document(
+            opened.checkout,
+            opened.store,
+            run_id,
+            pipeline=opened.name,
+            profile=args.profile,
+            settings=args.set,
+            params=dict(opened.pipeline.params),
+            engine=engine.name,
+        )
+        opened.store.remember_run(opened.name, run_id, document)
+        run = PipelineRun(
+            planner,
+            engine,
+            opened.store,
+            folder,
+            opened.checkout.cache / "inputs",
+            args.jobs,
+            args.keep_going,
+            selected,
+            known,
+            {"run": run_id, "commit": document["commit"] or "", "user": user_name()},
+            screen,
+        )
+        state = "stopped"
+        start = time.monotonic()
+        try:
+            ends = run.execute()
+            failed = any(end.state == "failed" for end in ends.values())
+            state = "failed" if failed else "done"
+        except RunError:
+            state = "failed"
+            raise
+        finally:
+            document |= {
+                "state": state,
+                "finished": datetime.now(UTC).isoformat(),
+                "seconds": round(time.monotonic() - start, 3),
+                "steps": {
+                    name: step_document(opened.name, name, end)
+                    for name, end in run.ends.items()
+                },
+            }
+            opened.store.remember_run(opened.name, run_id, document)
+    if args.json:
+        say(json.dumps(document, indent=2, sort_keys=True))
+    else:
+        _say_summary(run_id, ends, document["seconds"])
+    if state == "failed":
+        names = [name for name, end in ends.items() if end.state == "failed"]
+        raise RunError(
+            f"{', '.join(names)} failed; ./strata logs {run_id} {names[0]} has the "
+            "log, and the same command goes on from here"
+        )
+
+
+def step_document(task: str, name: str, end: StepEnd) -> dict[str, Any]:
+    """Say of a step what a run's document keeps."""
+    document: dict[str, Any] = {
+        "task": task,
+        "step": name,
+        "state": end.state,
+        "key": end.key,
+        "reason": end.reason,
+        "seconds": round(end.seconds, 3),
+        "outputs": {key: dict(value) for key, value in end.outputs.items()},
+        "message": end.message,
+        "log": end.log,
+    }
+    if end.items is not None:
+        document |= {"items": dict(end.items), "ran": end.ran}
+    return document
+
+
+def select(
+    planner: Planner, only: Sequence[str], start: Sequence[str], until: Sequence[str]
+) -> set[str]:
+    """Choose the steps that may run."""
+    selected = set(planner.order)
+    if only:
+        selected &= set(only)
+    if start:
+        selected &= {name for step in start for name in planner.downstream(step)}
+    if until:
+        selected &= {name for step in until for name in planner.above(step)}
+    if not selected:
+        raise UserError("no step is left to run; --from and --until do not meet")
+    return selected
+
+
+def _engine(
+    name: str, opened: Opened, folder: Path, tell: Callable[[str], None]
+) -> Engine:
+    if name == "local":
+        return LocalEngine(opened.checkout, opened.tree, tell)
+    # Imported where it is asked for: a laptop needs no Docker.
+    from orchestration.engines.docker import DockerEngine
+
+    return DockerEngine(
+        opened.checkout, opened.tree, opened.name, opened.store.address, folder, tell
+    )
+
+
+def _known(
+    opened: Opened,
+    planner: Planner,
+    selected: Collection[str],
+    tell: Callable[[str], None],
+) -> dict[str, Outputs]:
+    """Find outputs for the steps that are left out: as they are, or the last ones.
+
+    Raises:
+        UserError: There are none.
+    """
+    needed = {one for name in selected for one in planner.upstream(name)} - selected
+    known: dict[str, Outputs] = {}
+    for name in planner.order:
+        if name in selected or name not in needed | _above(planner, needed):
+            continue
+        plan = planner.step(name, known)
+        if plan.state == "cached":
+            known[name] = plan.outputs
+        elif name in needed:
+            known[name] = _last(opened, name, plan.reason, tell)
+    return known
+
+
+def _above(planner: Planner, names: Collection[str]) -> set[str]:
+    return {one for name in names for one in planner.above(name)}
+
+
+def _last(
+    opened: Opened, name: str, reason: str, tell: Callable[[str], None]
+) -> Outputs:
+    declared = opened.pipeline.steps[name].outputs
+    for record in opened.store.records(opened.name, name):
+        if set(record["outputs"]) >= set(declared):
+            if not opened.store.missing(references(record)):
+                tell(f"{name}: as it was at {record['finished'][:16]}; now {reason}")
+                outputs: Outputs = record["outputs"]
+                return outputs
+    raise UserError(f"{name} has no results yet; run it first (--until {name})")
+
+
+def _check(
+    opened: Opened,
+    planner: Planner,
+    selected: Collection[str],
+    known: Mapping[str, Outputs],
+    engine: Engine,
+) -> None:
+    """Check the command lines of all steps that may run, before any does."""
+    plans = [
+        plan
+        for plan in planner.plan(known)
+        if plan.name in selected and plan.state != "cached"
+    ]
+    if engine.name == "local":
+        check_scripts(opened, plans, engine)
+
+
+def _say_summary(run_id: str, ends: Mapping[str, StepEnd], seconds: float) -> None:
+    counts: dict[str, int] = {}
+    for end in ends.values():
+        counts[end.state] = counts.get(end.state, 0) + 1
+    parts = [f"{counts[state]} {state}" for state in sorted(counts)]
+    say(f"{', '.join(parts)} in {seconds:.1f} s; ./strata show {run_id}")
+
+
+def _parser() -> Parser:
+    parser = pipeline_parser(
+        "strata run",
+        "Run a pipeline. Steps of which nothing has changed are taken from the store.",
+        "./strata run digit_recognition --profile toy --set epochs=3",
+    )
+    parser.add_argument(
+        "--engine",
+        type=one_of("docker", "local"),
+        default="local",
+        metavar="{docker,local}",
+        help="what runs the steps: processes of this machine, or containers",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=positive_int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="how many commands run side by side",
+    )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="after a failure, go on with what does not depend on it",
+    )
+    for flag, name, text in (
+        ("--only", "only", "run this step alone, on what the others gave last"),
+        ("--from", "start", "run this step and what depends on it"),
+        ("--until", "until", "run this step and what it depends on"),
+        ("--force", "force", "run this step even if it is cached"),
+    ):
+        parser.add_argument(
+            flag, dest=name, action="append", default=[], metavar="STEP", help=text
+        )
+    parser.add_argument("--json", action="store_true", help="print the run's document")
+    return parser

@@ -1,0 +1,1 @@
+"""Engines: what starts launchers, on this machine and elsewhere."""

@@ -1,0 +1,61 @@
+"""Steps as processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from orchestration.checkout import Checkout
+from orchestration.engines.engine import Provided
+from orchestration.engines.workers import Launcher
+from orchestration.environments import provide_environment
+from orchestration.launcher.job import Job
+from orchestration.pipelines.keys import Platform
+from orchestration.pipelines.planning import StepPlan
+from orchestration.pipelines.platforms import host_platform
+from orchestration.pipelines.spec import Step
+from orchestration.target_graph import Tree
+from orchestration.workspaces import provide_workspace
+
+
+class LocalEngine:
+    """Starts launchers from the orchestrator's own environment.
+
+    Args:
+        checkout: The checkout.
+        tree: Its state.
+        tell: Is told when something takes long.
+    """
+
+    name = "local"
+
+    def __init__(
+        self, checkout: Checkout, tree: Tree, tell: Callable[[str], None]
+    ) -> None:
+        self._checkout = checkout
+        self._tree = tree
+        self._tell = tell
+
+    def platform(self) -> Platform:
+        """Say what steps run on."""
+        return host_platform()
+
+    def provide(self, step: Step, plan: StepPlan) -> Provided:
+        """Have the environment and a folder with the closure there."""
+        environment = provide_environment(
+            self._checkout.cache, plan.code.requirements, self._tell
+        )
+        code = provide_workspace(
+            self._checkout, self._tree, sorted(plan.code.files), {}
+        )
+        return Provided(str(code), str(environment), None)
+
+    def launcher(self, job: Job) -> Launcher:
+        """Say how the launcher is started: all jobs share one."""
+        root = self._checkout.root
+        path = os.pathsep.join([str(root), str(root / "src")])
+        return Launcher(
+            (sys.executable, "-P", "-m", "orchestration.launcher"),
+            {**os.environ, "PYTHONPATH": path},
+        )

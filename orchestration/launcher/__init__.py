@@ -1,0 +1,1 @@
+"""The step launcher: what runs a step's command, in every engine."""

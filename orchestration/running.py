@@ -1,0 +1,387 @@
+"""Run a pipeline: each step once what it reads is there, and only if it is not cached."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from orchestration.engines.engine import Engine, Provided
+from orchestration.engines.workers import Workers
+from orchestration.file_digests import FileDigests
+from orchestration.launcher.job import Job, JobResult
+from orchestration.launcher.launch import RECORD_FORMAT
+from orchestration.pipelines.keys import canonical
+from orchestration.pipelines.planning import (
+    ItemPlan,
+    Outputs,
+    Planner,
+    StepPlan,
+    items_of,
+)
+from orchestration.store.content import Content, read_content
+from orchestration.store.store import Store
+
+# A damaged artifact is made again this often before a step counts as failed.
+_REPAIRS = 3
+
+
+@dataclass(frozen=True)
+class StepEnd:
+    """How a step ended.
+
+    Attributes:
+        state: cached, done, failed, or skipped (what it needs failed, or the run ended).
+        reason: Why it ran.
+        key: Its key, if it came so far.
+        outputs: Reference and size of each output.
+        seconds: How long its commands took; 0 if none ran.
+        message: Why it failed; the first line says it, the others are its log's last.
+        log: The log's reference in the store, if it is there.
+        items: Key of each item, for a step that maps.
+        ran: How many of its items ran.
+    """
+
+    state: str
+    reason: str = ""
+    key: str | None = None
+    outputs: Outputs = field(default_factory=dict)
+    seconds: float = 0.0
+    message: str = ""
+    log: str | None = None
+    items: Mapping[str, str] | None = None
+    ran: int = 0
+
+
+class Watcher(Protocol):
+    """Is told how a run goes."""
+
+    def started(self, step: str, reason: str, items: int | None) -> None:
+        """A step has begun to run; with how many items, if it maps."""
+
+    def advanced(self, step: str, done: int) -> None:
+        """So many items of a step are done."""
+
+    def ended(self, step: str, end: StepEnd) -> None:
+        """A step has ended."""
+
+
+@dataclass
+class _Running:
+    """A step at work."""
+
+    plan: StepPlan
+    provided: Provided
+    code_reference: str
+    waiting: deque[ItemPlan | None]
+    attempts: dict[str | None, int] = field(default_factory=dict)
+    under_way: int = 0
+    outputs: dict[str, Outputs] = field(default_factory=dict)
+    seconds: float = 0.0
+    ran: int = 0
+    failure: JobResult | None = None
+    failed_log: Path | None = None
+
+
+class PipelineRun:
+    """One run of a pipeline.
+
+    Args:
+        planner: Says what is cached.
+        engine: Starts launchers.
+        store: Where results are kept.
+        folder: The run's folder.
+        memory: Where digests of inputs are remembered.
+        jobs: How many commands run side by side.
+        keep_going: After a failure, go on with what does not depend on it.
+        selected: The steps that may run; None for all.
+        known: Outputs that are taken for those of steps that are not selected.
+        provenance: What records say of the run.
+        watcher: Is told how it goes.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        engine: Engine,
+        store: Store,
+        folder: Path,
+        memory: Path,
+        jobs: int,
+        keep_going: bool,
+        selected: Collection[str] | None,
+        known: Mapping[str, Outputs],
+        provenance: Mapping[str, str],
+        watcher: Watcher,
+    ) -> None:
+        self._planner = planner
+        self._engine = engine
+        self._store = store
+        self._folder = folder
+        self._memory = memory
+        self._keep_going = keep_going
+        self._selected = set(planner.order if selected is None else selected)
+        self._outputs: dict[str, Outputs] = dict(known)
+        self._provenance = provenance
+        self._watcher = watcher
+        self._workers: Workers[tuple[str, ItemPlan | None]] = Workers(
+            jobs, engine.launcher
+        )
+        self._pending = [name for name in planner.order if name in self._selected]
+        self._running: dict[str, _Running] = {}
+        self._repairs = 0
+        self.ends: dict[str, StepEnd] = {}
+
+    def execute(self) -> Mapping[str, StepEnd]:
+        """Run it.
+
+        Returns:
+            How each step ended, by name, in the order of the pipeline.
+
+        Raises:
+            UserError: Something that a step needs is missing.
+            RunError: The store, an environment or an image cannot be had.
+        """
+        try:
+            while True:
+                self._start_ready()
+                self._feed()
+                if not self._running:
+                    break
+                (name, item), result = self._workers.next_result()
+                self._take(self._running[name], item, result)
+        finally:
+            self._workers.stop()
+        for name in self._pending:
+            self._end(name, StepEnd("skipped"))
+        return {n: self.ends[n] for n in self._planner.order if n in self.ends}
+
+    @property
+    def _failed(self) -> bool:
+        return any(end.state == "failed" for end in self.ends.values())
+
+    def _start_ready(self) -> None:
+        progress = True
+        while progress:
+            progress = False
+            for name in list(self._pending):
+                if self._failed and not self._keep_going:
+                    return
+                if self._depends_on_failed(name):
+                    self._pending.remove(name)
+                    self._end(name, StepEnd("skipped"))
+                elif self._is_ready(name):
+                    self._pending.remove(name)
+                    self._start(self._planner.step(name, self._outputs))
+                    progress = True
+
+    def _depends_on_failed(self, name: str) -> bool:
+        return any(
+            need in self.ends and self.ends[need].state in ("failed", "skipped")
+            for need in self._planner.upstream(name)
+        )
+
+    def _is_ready(self, name: str) -> bool:
+        return all(need in self._outputs for need in self._planner.upstream(name))
+
+    def _start(self, plan: StepPlan) -> None:
+        if plan.state == "cached":
+            self._end(plan.name, StepEnd("cached", "", plan.key, plan.outputs))
+            return
+        step = self._planner.pipeline.steps[plan.name]
+        provided = self._engine.provide(step, plan)
+        code = read_content(
+            Path(provided.code), FileDigests(Path("/"), None), "followed"
+        )
+        self._store.add(Path(provided.code), code)
+        running = _Running(plan, provided, code.reference, deque([None]))
+        items = None
+        if plan.items is not None:
+            running.waiting = deque(plan.missing_items)
+            items = len(running.waiting)
+            for item in plan.items:
+                if item.outputs is not None:
+                    running.outputs[item.name] = item.outputs
+            # Kept whole, so that what the items share can be compared later.
+            shared = self._planner.shared_document(plan)
+            self._store.add_text(canonical(shared))
+        self._running[plan.name] = running
+        self._watcher.started(plan.name, plan.reason, items)
+        if not running.waiting:
+            self._finish(running)
+
+    def _feed(self) -> None:
+        """Hand out as much work as there are hands for, so that memory stays flat."""
+        for running in self._running.values():
+            while running.waiting and running.under_way < 2 * self._workers.count:
+                if running.failure is not None:
+                    break
+                item = running.waiting.popleft()
+                running.under_way += 1
+                self._workers.submit(
+                    (running.plan.name, item), self._job(running, item)
+                )
+
+    def _job(self, running: _Running, item: ItemPlan | None) -> Job:
+        plan, provided = running.plan, running.provided
+        step = self._planner.pipeline.steps[plan.name]
+        assert plan.key is not None
+        own = plan if item is None else item
+        assert own.key is not None
+        return Job(
+            task=self._planner.task,
+            step=plan.name if item is None else items_of(plan.name),
+            item=None if item is None else item.name,
+            key=own.key,
+            document=own.document,
+            module=plan.code.module,
+            arguments=own.arguments,
+            processes=step.resources.processes,
+            inputs=own.inputs,
+            outputs=step.outputs,
+            variables=plan.variables,
+            timeout=step.timeout,
+            store=self._store.address,
+            scratch=str(self._folder),
+            memory=str(self._memory),
+            code=provided.code,
+            code_reference=running.code_reference,
+            environment=provided.environment,
+            packages=provided.packages,
+            log=str(self._log(plan.name, item)),
+            provenance=self._provenance,
+            forced=self._planner.is_forced(plan.name),
+        )
+
+    def _log(self, step: str, item: ItemPlan | None) -> Path:
+        name = step if item is None else f"{step}.{item.key[:24]}"
+        return self._folder / f"{name}.log"
+
+    def _take(
+        self, running: _Running, item: ItemPlan | None, result: JobResult
+    ) -> None:
+        running.under_way -= 1
+        running.seconds += result.seconds
+        name = running.plan.name
+        step = self._planner.pipeline.steps[name]
+        item_name = None if item is None else item.name
+        if result.state == "failed":
+            tries = running.attempts.get(item_name, 0) + 1
+            running.attempts[item_name] = tries
+            if tries <= step.retries:
+                running.waiting.append(item)
+            else:
+                running.failure = running.failure or result
+                running.failed_log = running.failed_log or self._log(name, item)
+        elif result.state == "corrupt":
+            running.failure = running.failure or result
+        else:
+            if item is not None:
+                running.outputs[item.name] = result.outputs
+                self._log(name, item).unlink(missing_ok=True)
+            running.ran += result.state == "done"
+            if item is None:
+                running.outputs[""] = result.outputs
+            self._watcher.advanced(name, len(running.outputs))
+        if running.under_way:
+            return
+        if running.failure is not None:
+            del self._running[name]
+            if running.failure.state == "corrupt" and self._repairs < _REPAIRS:
+                self._repairs += 1
+                self._again(name)
+            else:
+                self._fail(running)
+        elif not running.waiting:
+            self._finish(running)
+
+    def _again(self, name: str) -> None:
+        """Look once more at what a step needs: the store has lost something of it."""
+        affected = {name, *self._planner.upstream(name)}
+        for one in sorted(affected):
+            self._outputs.pop(one, None)
+            self.ends.pop(one, None)
+        again = affected | set(self._pending)
+        self._pending = [n for n in self._planner.order if n in again]
+
+    def _fail(self, running: _Running) -> None:
+        assert running.failure is not None
+        log = None
+        if running.failed_log is not None and running.failed_log.exists():
+            log = self._store.add_text(running.failed_log.read_bytes())
+        self._end(
+            running.plan.name,
+            StepEnd(
+                "failed",
+                running.plan.reason,
+                running.plan.key,
+                seconds=running.seconds,
+                message=running.failure.message,
+                log=log,
+            ),
+        )
+
+    def _finish(self, running: _Running) -> None:
+        plan = running.plan
+        self._running.pop(plan.name, None)
+        items = None
+        if plan.items is None:
+            outputs = running.outputs[""]
+            state = "done" if running.ran else "cached"
+        else:
+            outputs = self._join(running)
+            items = {item.name: item.key for item in plan.items}
+            state = "done"
+        self._end(
+            plan.name,
+            StepEnd(
+                state,
+                plan.reason,
+                plan.key,
+                outputs,
+                running.seconds,
+                items=items,
+                ran=running.ran,
+            ),
+        )
+
+    def _join(self, running: _Running) -> Outputs:
+        """Make the outputs of a step that maps of those of its items, and its record."""
+        plan = running.plan
+        step = self._planner.pipeline.steps[plan.name]
+        assert plan.items is not None and plan.key is not None
+        outputs = {}
+        for name, path in sorted(step.outputs.items()):
+            suffix = Path(path).suffix
+            parts = {}
+            for item in plan.items:
+                reference = running.outputs[item.name][name]["reference"]
+                content = self._store.content(reference)
+                parts[item.name + (suffix if content.is_file else "")] = content
+            joined = Content.joined(parts)
+            self._store.add_manifest(joined)
+            outputs[name] = {"reference": joined.reference, "size": joined.size}
+        now = datetime.now(UTC).isoformat()
+        record = {
+            "format": RECORD_FORMAT,
+            "key": plan.document,
+            "outputs": outputs,
+            "items": {item.name: item.key for item in plan.items},
+            "code": running.code_reference,
+            "finished": now,
+            "seconds": round(running.seconds, 3),
+            **self._provenance,
+        }
+        self._store.add_record(
+            self._planner.task, plan.name, plan.key, record, replace=True
+        )
+        return outputs
+
+    def _end(self, name: str, end: StepEnd) -> None:
+        self.ends[name] = end
+        if end.state in ("cached", "done"):
+            self._outputs[name] = end.outputs
+        self._watcher.ended(name, end)
