@@ -19,10 +19,11 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
-from common.errors import RunError, UserError
+from common.errors import RunError, UserError, UserErrors
 
 Number = TypeVar("Number", int, float)
 
@@ -96,17 +97,29 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message.removeprefix('argument ')} (--help lists all flags)")
 
 
-def one_of(*names: str) -> Callable[[str], str]:
-    """Make an argument type that takes one of the names, and proposes the nearest."""
+@dataclass(frozen=True)
+class OneOf:
+    """An argument type that takes one of some names.
 
-    def parse(text: str) -> str:
-        if text not in names:
-            choices = ", ".join(names)
-            hint = _nearest(text, names)
-            raise argparse.ArgumentTypeError(f"{text!r} is none of {choices}{hint}")
+    Attributes:
+        choices: The names; here, and not in argparse's own choices, so that the nearest
+            can be proposed and others can still ask which there are.
+    """
+
+    choices: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Take a name, or propose the nearest."""
+        if text not in self.choices:
+            known = ", ".join(self.choices)
+            hint = _nearest(text, self.choices)
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {known}{hint}")
         return text
 
-    return parse
+
+def one_of(*names: str) -> OneOf:
+    """Make an argument type that takes one of the names, and proposes the nearest."""
+    return OneOf(names)
 
 
 def positive_int(text: str) -> int:
@@ -177,6 +190,10 @@ def run(
     try:
         with _terminable():
             main(arguments)
+    except UserErrors as error:
+        for line in error.lines:
+            _report(name, line, WRONG_REQUEST)
+        return WRONG_REQUEST
     except UserError as error:
         return _report(name, error, WRONG_REQUEST)
     except RunError as error:

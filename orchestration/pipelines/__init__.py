@@ -1,0 +1,1 @@
+"""Pipelines: what a task's ``pipeline.yaml`` says, read, checked and spelled out."""
