@@ -12,6 +12,14 @@ from orchestration.names import nearest
 
 # Named here and imported when asked for, so that --help is there at once.
 _COMMANDS = {
+    "plan": "say what of a pipeline is cached, what would run, and why",
+    "run": "run a pipeline; what has not changed is taken from the store",
+    "why": "say what differs, for a step that would run",
+    "dag": "draw a pipeline",
+    "runs": "list the runs that there were",
+    "show": "show what a run did",
+    "logs": "print what a step wrote",
+    "get": "write an output of a run as a file or folder",
     "image": "build the images of tasks, and push them",
     "exec": "run a task's script in the task's environment",
     "shell": "open a shell in a task's environment",

@@ -1,4 +1,4 @@
-"""Run a pipeline: each step once what it reads is there, and only if it is not cached."""
+"""Run a pipeline: each step when what it reads is there, unless it is cached."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class StepEnd:
     """How a step ended.
 
     Attributes:
-        state: cached, done, failed, or skipped (what it needs failed, or the run ended).
+        task: The task that its script belongs to.
+        state: cached, done, failed, or skipped (what it needs failed, or all stopped).
         reason: Why it ran.
         key: Its key, if it came so far.
         outputs: Reference and size of each output.
@@ -45,6 +46,7 @@ class StepEnd:
         ran: How many of its items ran.
     """
 
+    task: str
     state: str
     reason: str = ""
     key: str | None = None
@@ -156,7 +158,7 @@ class PipelineRun:
         finally:
             self._workers.stop()
         for name in self._pending:
-            self._end(name, StepEnd("skipped"))
+            self._skip(name)
         return {n: self.ends[n] for n in self._planner.order if n in self.ends}
 
     @property
@@ -172,7 +174,7 @@ class PipelineRun:
                     return
                 if self._depends_on_failed(name):
                     self._pending.remove(name)
-                    self._end(name, StepEnd("skipped"))
+                    self._skip(name)
                 elif self._is_ready(name):
                     self._pending.remove(name)
                     self._start(self._planner.step(name, self._outputs))
@@ -189,7 +191,9 @@ class PipelineRun:
 
     def _start(self, plan: StepPlan) -> None:
         if plan.state == "cached":
-            self._end(plan.name, StepEnd("cached", "", plan.key, plan.outputs))
+            self._end(
+                plan.name, StepEnd(plan.code.task, "cached", "", plan.key, plan.outputs)
+            )
             return
         step = self._planner.pipeline.steps[plan.name]
         provided = self._engine.provide(step, plan)
@@ -232,7 +236,7 @@ class PipelineRun:
         own = plan if item is None else item
         assert own.key is not None
         return Job(
-            task=self._planner.task,
+            task=plan.code.task,
             step=plan.name if item is None else items_of(plan.name),
             item=None if item is None else item.name,
             key=own.key,
@@ -315,6 +319,7 @@ class PipelineRun:
         self._end(
             running.plan.name,
             StepEnd(
+                running.plan.code.task,
                 "failed",
                 running.plan.reason,
                 running.plan.key,
@@ -338,6 +343,7 @@ class PipelineRun:
         self._end(
             plan.name,
             StepEnd(
+                plan.code.task,
                 state,
                 plan.reason,
                 plan.key,
@@ -349,7 +355,7 @@ class PipelineRun:
         )
 
     def _join(self, running: _Running) -> Outputs:
-        """Make the outputs of a step that maps of those of its items, and its record."""
+        """Make the outputs of a step that maps from those of its items."""
         plan = running.plan
         step = self._planner.pipeline.steps[plan.name]
         assert plan.items is not None and plan.key is not None
@@ -376,9 +382,12 @@ class PipelineRun:
             **self._provenance,
         }
         self._store.add_record(
-            self._planner.task, plan.name, plan.key, record, replace=True
+            plan.code.task, plan.name, plan.key, record, replace=True
         )
         return outputs
+
+    def _skip(self, name: str) -> None:
+        self._end(name, StepEnd(self._planner.code(name).task, "skipped"))
 
     def _end(self, name: str, end: StepEnd) -> None:
         self.ends[name] = end

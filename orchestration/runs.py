@@ -1,4 +1,4 @@
-"""What a run leaves: its document in the store, and while it lasts a folder of its own."""
+"""What a run leaves: its document in the store. While it lasts it has a folder."""
 
 from __future__ import annotations
 

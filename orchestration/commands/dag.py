@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.command_line import say
+from common.command_line import say, warn
 from orchestration.atomic_files import write_atomically
+from orchestration.engines.choice import add_engine, make_engine
 from orchestration.pipelines.dag import as_lines, as_svg
 from orchestration.pipelines.opening import open_pipeline, pipeline_parser
-from orchestration.pipelines.platforms import host_platform
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -24,9 +24,11 @@ def main(arguments: Sequence[str]) -> None:
         "./strata dag digit_recognition --svg pipeline.svg",
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it to this file")
+    add_engine(parser)
     args = parser.parse_args(arguments)
     opened = open_pipeline(args)
-    plans = opened.planner(host_platform()).plan()
+    engine = make_engine(args.engine, opened, opened.checkout.cache, warn)
+    plans = opened.planner(engine.platform()).plan()
     states = {plan.name: plan.state for plan in plans}
     if args.svg is not None:
         write_atomically(args.svg, as_svg(opened.pipeline, states).encode())

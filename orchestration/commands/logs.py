@@ -73,9 +73,7 @@ def _log(store: Store, step: dict[str, Any], item: str | None) -> str | None:
     if item is not None:
         items = step.get("items") or {}
         if item not in items:
-            raise UserError(
-                f"{name} has no item {item}{nearest(item, list(items))}"
-            )
+            raise UserError(f"{name} has no item {item}{nearest(item, list(items))}")
         name, key = items_of(name), items[item]
     elif step.get("items"):
         raise UserError(f"{name} maps; name one of its items with --item")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from common.command_line import say
+from common.command_line import say, warn
+from orchestration.engines.choice import add_engine, make_engine
 from orchestration.pipelines.opening import open_pipeline, pipeline_parser
 from orchestration.pipelines.planning import StepPlan
-from orchestration.pipelines.platforms import host_platform
 
 _SIGNS = {"cached": "=", "runs": ">", "waits": "?"}
 
@@ -24,10 +24,12 @@ def main(arguments: Sequence[str]) -> None:
         "Say what of a pipeline is cached, what would run, and why.",
         "./strata plan digit_recognition --profile toy",
     )
+    add_engine(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     args = parser.parse_args(arguments)
     opened = open_pipeline(args)
-    plans = list(opened.planner(host_platform()).plan())
+    engine = make_engine(args.engine, opened, opened.checkout.cache, warn)
+    plans = list(opened.planner(engine.platform()).plan())
     if args.json:
         say(json.dumps([_as_json(plan) for plan in plans], indent=2, sort_keys=True))
         return

@@ -7,17 +7,16 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from common.command_line import Parser, one_of, positive_int, say
+from common.command_line import Parser, positive_int, say
 from common.errors import RunError, UserError
+from orchestration.engines.choice import add_engine, make_engine
 from orchestration.engines.engine import Engine
-from orchestration.engines.local import LocalEngine
 from orchestration.launcher.launch import references
 from orchestration.pipelines.flags import check_scripts
 from orchestration.pipelines.opening import Opened, open_pipeline, pipeline_parser
-from orchestration.pipelines.planning import Outputs, Planner
+from orchestration.pipelines.planning import Outputs, Planner, StepPlan
 from orchestration.pipelines.progress import ProgressScreen
 from orchestration.running import PipelineRun, StepEnd
 from orchestration.runs import begin_document, new_run_id, run_folder, user_name
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
         run_folder(opened.checkout.cache, run_id) as folder,
         ProgressScreen(width) as screen,
     ):
-        engine = _engine(args.engine, opened, folder, screen.tell)
+        engine = make_engine(args.engine, opened, folder, screen.tell)
         planner = opened.planner(engine.platform(), args.force)
         selected = select(planner, args.only, args.start, args.until)
         known = _known(opened, planner, selected, screen.tell)
@@ -55,6 +54,7 @@ def main(arguments: Sequence[str]) -> None:
             settings=args.set,
             params=dict(opened.pipeline.params),
             engine=engine.name,
+            order=planner.order,
         )
         opened.store.remember_run(opened.name, run_id, document)
         run = PipelineRun(
@@ -85,8 +85,7 @@ def main(arguments: Sequence[str]) -> None:
                 "finished": datetime.now(UTC).isoformat(),
                 "seconds": round(time.monotonic() - start, 3),
                 "steps": {
-                    name: step_document(opened.name, name, end)
-                    for name, end in run.ends.items()
+                    name: step_document(name, end) for name, end in run.ends.items()
                 },
             }
             opened.store.remember_run(opened.name, run_id, document)
@@ -102,10 +101,10 @@ def main(arguments: Sequence[str]) -> None:
         )
 
 
-def step_document(task: str, name: str, end: StepEnd) -> dict[str, Any]:
+def step_document(name: str, end: StepEnd) -> dict[str, Any]:
     """Say of a step what a run's document keeps."""
     document: dict[str, Any] = {
-        "task": task,
+        "task": end.task,
         "step": name,
         "state": end.state,
         "key": end.key,
@@ -136,19 +135,6 @@ def select(
     return selected
 
 
-def _engine(
-    name: str, opened: Opened, folder: Path, tell: Callable[[str], None]
-) -> Engine:
-    if name == "local":
-        return LocalEngine(opened.checkout, opened.tree, tell)
-    # Imported where it is asked for: a laptop needs no Docker.
-    from orchestration.engines.docker import DockerEngine
-
-    return DockerEngine(
-        opened.checkout, opened.tree, opened.name, opened.store.address, folder, tell
-    )
-
-
 def _known(
     opened: Opened,
     planner: Planner,
@@ -160,7 +146,9 @@ def _known(
     Raises:
         UserError: There are none.
     """
-    needed = {one for name in selected for one in planner.upstream(name)} - selected
+    needed = {one for name in selected for one in planner.upstream(name)} - set(
+        selected
+    )
     known: dict[str, Outputs] = {}
     for name in planner.order:
         if name in selected or name not in needed | _above(planner, needed):
@@ -169,7 +157,7 @@ def _known(
         if plan.state == "cached":
             known[name] = plan.outputs
         elif name in needed:
-            known[name] = _last(opened, name, plan.reason, tell)
+            known[name] = _last(opened, plan, tell)
     return known
 
 
@@ -177,14 +165,15 @@ def _above(planner: Planner, names: Collection[str]) -> set[str]:
     return {one for name in names for one in planner.above(name)}
 
 
-def _last(
-    opened: Opened, name: str, reason: str, tell: Callable[[str], None]
-) -> Outputs:
+def _last(opened: Opened, plan: StepPlan, tell: Callable[[str], None]) -> Outputs:
+    name = plan.name
     declared = opened.pipeline.steps[name].outputs
-    for record in opened.store.records(opened.name, name):
+    for record in opened.store.records(plan.code.task, name):
         if set(record["outputs"]) >= set(declared):
             if not opened.store.missing(references(record)):
-                tell(f"{name}: as it was at {record['finished'][:16]}; now {reason}")
+                tell(
+                    f"{name}: as it was at {record['finished'][:16]}; now {plan.reason}"
+                )
                 outputs: Outputs = record["outputs"]
                 return outputs
     raise UserError(f"{name} has no results yet; run it first (--until {name})")
@@ -221,13 +210,7 @@ def _parser() -> Parser:
         "Run a pipeline. Steps of which nothing has changed are taken from the store.",
         "./strata run digit_recognition --profile toy --set epochs=3",
     )
-    parser.add_argument(
-        "--engine",
-        type=one_of("docker", "local"),
-        default="local",
-        metavar="{docker,local}",
-        help="what runs the steps: processes of this machine, or containers",
-    )
+    add_engine(parser)
     parser.add_argument(
         "--jobs",
         type=positive_int,

@@ -45,12 +45,14 @@ def main(arguments: Sequence[str]) -> None:
         values = (f"{k}={json.dumps(v)}" for k, v in sorted(document["params"].items()))
         say(f"  {'params':<9} {' '.join(values)}")
     say("")
+    known = document["steps"]
+    steps = [known[name] for name in document["order"] if name in known]
     head = ("step", "state", "time", "outputs")
-    for line in table(head, (_row(one) for one in document["steps"].values())):
+    for line in table(head, map(_row, steps)):
         say(line)
-    for name, one in document["steps"].items():
+    for one in steps:
         if one["message"]:
-            say(f"\n{name}: {one['message']}")
+            say(f"\n{one['step']}: {one['message']}")
 
 
 def _row(step: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from common.command_line import say
+from common.command_line import say, warn
+from orchestration.engines.choice import add_engine, make_engine
 from orchestration.pipelines.opening import Opened, open_pipeline, pipeline_parser
 from orchestration.pipelines.planning import StepPlan
-from orchestration.pipelines.platforms import host_platform
 from orchestration.pipelines.why import Difference, nearest_record, text_diff
-from orchestration.store.store import StoreError
+from orchestration.store.errors import StoreError
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,15 +26,18 @@ def main(arguments: Sequence[str]) -> None:
         "./strata why digit_recognition train",
     )
     parser.add_argument("step", metavar="STEP", help="one of its steps")
+    add_engine(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     args = parser.parse_args(arguments)
     opened = open_pipeline(args)
     opened.check_step(args.step)
-    plans = {plan.name: plan for plan in opened.planner(host_platform()).plan()}
+    engine = make_engine(args.engine, opened, opened.checkout.cache, warn)
+    planner = opened.planner(engine.platform())
+    plans = {plan.name: plan for plan in planner.plan()}
     plan = plans[args.step]
     nearest = None
     if plan.state == "runs":
-        records = opened.store.records(opened.name, plan.name)
+        records = opened.store.records(plan.code.task, plan.name)
         nearest = nearest_record(records, plan.document)
     found = nearest[1] if nearest else []
     if args.json:
@@ -44,14 +47,16 @@ def main(arguments: Sequence[str]) -> None:
         say(f"{plan.name} is cached: nothing that it depends on has changed")
     elif plan.state == "waits":
         say(f"{plan.name} waits for {plan.reason}; why one of these runs:")
-        for name in sorted(opened.planner(host_platform()).upstream(plan.name)):
+        for name in sorted(planner.upstream(plan.name)):
             say(f"  ./strata why {opened.name} {name}")
     elif not found:
         say(f"{plan.name} runs: {plan.reason}")
     else:
         assert nearest is not None
         record = nearest[0]
-        say(f"{plan.name} runs: it differs from the record of {record['finished'][:19]}")
+        say(
+            f"{plan.name} runs: it differs from the record of {record['finished'][:19]}"
+        )
         for difference in found:
             say(f"  {difference}")
             for line in _diff(opened, difference):

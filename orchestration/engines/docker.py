@@ -141,8 +141,6 @@ class DockerEngine:
         environment = provide_environment(
             self._checkout.cache, code.requirements, self._tell
         )
-        folder = provide_workspace(
-            self._checkout, self._tree, sorted(code.files), {}
-        )
+        folder = provide_workspace(self._checkout, self._tree, sorted(code.files), {})
         (site,) = environment.glob("lib/python3.*/site-packages")
         return folder, site

@@ -2,7 +2,7 @@
 
     python -m orchestration.launcher <jobs >results
 
-It ends with its input. SIGTERM and SIGINT end the command that runs, and record nothing.
+It ends with its input. SIGTERM ends the command that runs and records nothing.
 """
 
 from __future__ import annotations

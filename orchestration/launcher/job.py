@@ -34,7 +34,7 @@ class Job:
         step: Its name.
         item: The item; None for a whole step.
         key: The digest of the document.
-        document: The step key's document, as :mod:`orchestration.pipelines.keys` has it.
+        document: The step key's document, of :mod:`orchestration.pipelines.keys`.
         module: The script's module.
         arguments: The command line after the module.
         processes: How many processes share the work, as torch.distributed has it.

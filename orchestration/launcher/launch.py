@@ -26,7 +26,8 @@ from orchestration.launcher.command import TimedOut, run_command
 from orchestration.launcher.job import Job, JobInput, JobResult
 from orchestration.launcher.views import view_environment
 from orchestration.store.content import Content, read_content
-from orchestration.store.store import CorruptArtifact, Store
+from orchestration.store.errors import CorruptArtifact
+from orchestration.store.store import Store
 
 RECORD_FORMAT = "record/1"
 _TAIL_LINES = 8

@@ -84,8 +84,13 @@ class Scripts:
             locked = parse_lock(lock, (self._root / lock).read_text())
             requirements = locked.reached_from(names).requirements()
         return StepCode(
+            task=_task_of(path),
             module=path.removeprefix("src/").removesuffix(".py").replace("/", "."),
             files={name: self._tree.files[name] for name in closure.files},
             requirements=requirements,
             packages=locked_packages(requirements),
         )
+
+
+def _task_of(path: str) -> str:
+    return Path(path).parent.as_posix().removeprefix("src/domains/")

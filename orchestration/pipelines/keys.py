@@ -1,8 +1,8 @@
 """The step key: everything that a step's result depends on, as one document's digest.
 
 The document itself stays in the record, so that a later difference can be named. Its
-fields are values of JSON, so nothing is joined without a delimiter, and it is written in
-one way: sorted, without spaces, in ASCII.
+fields are values of JSON, so nothing is joined without a delimiter, and it is written
+in one way: sorted, without spaces, in ASCII.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ class StepCode:
     """What a step runs, of the tree.
 
     Attributes:
+        task: The task that the script belongs to, whichever pipeline names it.
         module: The script's module.
         files: SHA-256 and executable bit of every first-party file that it reaches.
         requirements: The locked packages that it reaches, as a requirements file.
         packages: The same by name, as :func:`locked_packages` gives them.
     """
 
+    task: str
     module: str
     files: Mapping[str, tuple[str, bool]]
     requirements: str
@@ -52,7 +54,6 @@ class Platform:
 
 
 def step_document(
-    task: str,
     step: str,
     code: StepCode,
     platform: Platform,
@@ -68,8 +69,7 @@ def step_document(
     """Write down what a step's result depends on.
 
     Args:
-        task: The step's task.
-        step: Its name.
+        step: The step's name.
         code: What it runs.
         platform: What it runs on.
         portable: Its result does not depend on the system below its packages.
@@ -84,7 +84,7 @@ def step_document(
     """
     document: dict[str, Any] = {
         "format": _FORMAT,
-        "task": task,
+        "task": code.task,
         "step": step,
         "module": code.module,
         "code": {name: list(state) for name, state in sorted(code.files.items())},

@@ -113,7 +113,7 @@ class Planner:
         platform: Platform,
         forced: Collection[str] = (),
     ) -> None:
-        self.task = task
+        self._task = task
         self.pipeline = pipeline
         self.order = order(pipeline)
         self._scripts = scripts
@@ -156,6 +156,14 @@ class Planner:
                 found |= self.upstream(one)
         return found
 
+    def code(self, name: str) -> StepCode:
+        """Give what a step runs.
+
+        Raises:
+            UserError: There is no such script.
+        """
+        return self._scripts.code(self._task, self.pipeline.steps[name].script)
+
     def is_forced(self, name: str) -> bool:
         """Whether a step runs whatever is cached."""
         return name in self._forced
@@ -171,7 +179,7 @@ class Planner:
             UserError: A script, an input or a declared variable is missing.
         """
         step = self.pipeline.steps[name]
-        code = self._scripts.code(self.task, step.script)
+        code = self.code(name)
         inputs: dict[str, JobInput] = {}
         waits_for = []
         for input_name, source in sorted(step.inputs.items()):
@@ -203,7 +211,7 @@ class Planner:
         assert plan.key is not None
         if plan.name in self._forced:
             return replace(plan, reason="it is forced to")
-        record = self._store.record(self.task, plan.name, plan.key)
+        record = self._store.record(plan.code.task, plan.name, plan.key)
         if record is None:
             return replace(plan, reason=self._reason(plan))
         if self._store.missing(references(record)):
@@ -211,7 +219,7 @@ class Planner:
         return replace(plan, state="cached", outputs=record["outputs"])
 
     def _reason(self, plan: StepPlan) -> str:
-        records = self._store.records(self.task, plan.name)[:_CONSIDERED]
+        records = self._store.records(plan.code.task, plan.name)[:_CONSIDERED]
         nearest = nearest_record(records, plan.document)
         if nearest is None:
             return "it has never run"
@@ -260,13 +268,13 @@ class Planner:
         inputs: dict[str, JobInput],
         content: Content,
     ) -> Iterator[ItemPlan]:
-        """Plan each item. What items share is in one document, whose digest they have."""
+        """Plan each item; what they share is one document, whose key they have."""
         assert step.map is not None
         shared = self.shared_document(plan)
         shared_key = key_of(shared)
         store, records = self._store, items_of(plan.name)
         forced = plan.name in self._forced
-        there = set() if forced else store.keys(self.task, records)
+        there = set() if forced else store.keys(plan.code.task, records)
         parts = content.items()
         lost: set[str] = set()
         found: dict[str, Any] = {}
@@ -282,10 +290,12 @@ class Planner:
         keys = {item: key_of(document) for item, document in documents.items()}
         for item, key in keys.items():
             if key in there:
-                record = store.record(self.task, records, key)
+                record = store.record(plan.code.task, records, key)
                 if record is not None:
                     found[item] = record["outputs"]
-        wanted = {o["reference"] for outputs in found.values() for o in outputs.values()}
+        wanted = {
+            o["reference"] for outputs in found.values() for o in outputs.values()
+        }
         lost = store.missing(sorted(wanted)) if wanted else set()
         for item, part in parts.items():
             outputs = found.get(item)
@@ -330,7 +340,6 @@ class Planner:
         inputs: Mapping[str, JobInput],
     ) -> dict[str, Any]:
         return step_document(
-            self.task,
             name,
             code,
             self._platform,

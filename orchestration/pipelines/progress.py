@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
-
+from common.command_line import warn
 from orchestration.running import StepEnd
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _SIGNS = {"cached": "=", "done": "+", "failed": "x", "skipped": "-"}
 _STYLES = {"cached": "dim", "done": "green", "failed": "bold red", "skipped": "dim"}
@@ -32,26 +26,13 @@ class ProgressScreen:
     """
 
     def __init__(self, width: int) -> None:
-        self._console = Console(stderr=True, highlight=False)
         self._width = width
         self._live: Progress | None = None
-        if self._console.is_terminal:
-            self._live = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                console=self._console,
-                transient=True,
-            )
         self._bars: dict[str, TaskID] = {}
         self._totals: dict[str, int] = {}
         self._next_line: dict[str, float] = {}
 
     def __enter__(self) -> ProgressScreen:
-        if self._live is not None:
-            self._live.start()
         return self
 
     def __exit__(
@@ -65,17 +46,18 @@ class ProgressScreen:
 
     def tell(self, line: str) -> None:
         """Show a line about something that takes long."""
-        self._console.print(f"  {line}", markup=False, soft_wrap=True)
+        self._line(f"  {line}")
 
     def started(self, step: str, reason: str, items: int | None) -> None:
         """Show that a step runs, and why."""
         self._totals[step] = items if items is not None else 1
         self._next_line[step] = time.monotonic() + _PLAIN_EVERY_SECONDS
-        line = f"> {step:<{self._width}}  {reason}"
-        self._console.print(line, markup=False, soft_wrap=True)
+        if self._live is None and sys.stderr.isatty():
+            self._live = _live()
+            self._live.start()
+        self._line(f"> {step:<{self._width}}  {reason}")
         if self._live is not None:
-            total = items if items is not None else None
-            self._bars[step] = self._live.add_task(escape(step), total=total)
+            self._bars[step] = self._live.add_task(step, total=items)
 
     def advanced(self, step: str, done: int) -> None:
         """Show how many of a step's items are done."""
@@ -83,8 +65,8 @@ class ProgressScreen:
             self._live.update(self._bars[step], completed=done)
         elif time.monotonic() >= self._next_line[step]:
             self._next_line[step] = time.monotonic() + _PLAIN_EVERY_SECONDS
-            line = f"  {step:<{self._width}}  {done:,} of {self._totals[step]:,} items"
-            self._console.print(line, markup=False, soft_wrap=True)
+            total = self._totals[step]
+            self._line(f"  {step:<{self._width}}  {done:,} of {total:,} items")
 
     def ended(self, step: str, end: StepEnd) -> None:
         """Show how a step ended."""
@@ -97,9 +79,34 @@ class ProgressScreen:
                 text += f", {end.ran:,} items"
         elif end.state == "failed":
             text = f"failed: {end.message}"
-        self._console.print(
-            f"{_SIGNS[end.state]} {step:<{self._width}}  {text}",
-            style=_STYLES[end.state],
-            markup=False,
-            soft_wrap=True,
-        )
+        line = f"{_SIGNS[end.state]} {step:<{self._width}}  {text}"
+        self._line(line, _STYLES[end.state])
+
+    def _line(self, line: str, style: str | None = None) -> None:
+        if self._live is None:
+            warn(line)
+        else:
+            self._live.console.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def _live() -> Progress:
+    # Imported when something runs: it takes longer than looking that nothing has to.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )

@@ -128,9 +128,7 @@ def _arguments(before: Sequence[str], after: Sequence[str]) -> list[Difference]:
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
-    return found or [
-        Difference("arguments", "", " ".join(before), " ".join(after))
-    ]
+    return found or [Difference("arguments", "", " ".join(before), " ".join(after))]
 
 
 def _flags(words: Sequence[str]) -> dict[str, str]:
