@@ -15,9 +15,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from common.errors import UserError
 from orchestration.file_digests import FileDigests
@@ -36,8 +35,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _HASHERS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+# Tuples, as there are many of them: they are made four times as fast.
+class Entry(NamedTuple):
     """A file, or a folder that is empty.
 
     Attributes:
@@ -87,8 +86,7 @@ class Content:
 
     def manifest(self) -> bytes:
         """Give what a folder is stored as: canonical JSON."""
-        entries = [[e.path, e.kind, e.digest, e.size] for e in self.entries]
-        document = {"format": _FORMAT, "entries": entries}
+        document = {"format": _FORMAT, "entries": self.entries}
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
     def items(self) -> dict[str, Content]:
@@ -130,7 +128,7 @@ class Content:
             document = json.loads(manifest)
             if document["format"] != _FORMAT:
                 raise ValueError(f"a manifest of the format {document['format']!r}")
-            entries = tuple(Entry(*entry) for entry in document["entries"])
+            entries = tuple(map(Entry._make, document["entries"]))
             folders = {""}
             for entry in entries:
                 _check(entry)
@@ -143,7 +141,7 @@ class Content:
             # The same bytes as ours, too: one folder has one name.
             if paths & folders or content.manifest() != manifest:
                 raise ValueError("a manifest that is not canonical")
-            if list(entries) != sorted(entries, key=attrgetter("path")):
+            if list(entries) != sorted(entries):
                 raise ValueError("a manifest that is not sorted")
             if len(paths) != len(entries):
                 raise ValueError("a manifest with a path twice")
@@ -173,18 +171,19 @@ def read_content(path: Path, digests: FileDigests, links: Links) -> Content:
     known: list[Entry] = []
     unknown: list[_File] = []
     for file in reader.files:
-        digest = digests.recall(file.source, file.status)
+        path_inside, source, status = file
+        digest = digests.recall(source, status)
         if digest is None:
             unknown.append(file)
         else:
-            known.append(Entry(file.path, file.kind, digest, file.status.st_size))
+            known.append(Entry(path_inside, _kind(status), digest, status.st_size))
 
     def read(file: _File) -> Entry:
         try:
             digest = digests.learn(file.source, file.status, reader.begun)
         except FileNotFoundError:
             raise UserError(f"{file.source} was removed while it was read") from None
-        return Entry(file.path, file.kind, digest, file.status.st_size)
+        return Entry(file.path, _kind(file.status), digest, file.status.st_size)
 
     # Large ones first, so that no thread is left with one at the end.
     unknown.sort(key=lambda file: -file.status.st_size)
@@ -193,17 +192,12 @@ def read_content(path: Path, digests: FileDigests, links: Links) -> Content:
     return _sorted(known)
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     """A file to read: its path in the artifact, where it is, and what stat said."""
 
     path: str
     source: str
     status: os.stat_result
-
-    @property
-    def kind(self) -> Kind:
-        return "executable" if self.status.st_mode & stat.S_IXUSR else "file"
 
 
 class _Reader:
@@ -250,7 +244,9 @@ class _Reader:
             if self._inside and entry.is_symlink():
                 where = self._target(where)
             status = self._stat(entry, where)
-            if stat.S_ISDIR(status.st_mode):
+            if stat.S_ISREG(status.st_mode):
+                self.files.append(_File(prefix + name, where, status))
+            elif stat.S_ISDIR(status.st_mode):
                 identity = (status.st_dev, status.st_ino)
                 if identity in above:
                     raise UserError(f"{entry.path} is a link to a folder around it")
@@ -291,8 +287,12 @@ class _Reader:
         self.files.append(_File(path, source, status))
 
 
+def _kind(status: os.stat_result) -> Kind:
+    return "executable" if status.st_mode & stat.S_IXUSR else "file"
+
+
 def _sorted(entries: list[Entry]) -> Content:
-    return Content(tuple(sorted(entries, key=attrgetter("path"))))
+    return Content(tuple(sorted(entries)))
 
 
 def _check_name(path: str) -> None:

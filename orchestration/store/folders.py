@@ -41,13 +41,12 @@ class FolderObjects(Objects):
         root: The folder.
     """
 
-    # More than there are processors: they wait for the disk, which takes several files
-    # at once as one.
-    workers = 8
+    # Of more, the interpreter's lock makes less. The disk takes several files at once.
+    workers = 4
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.address = str(root)
+        self.address = self._path = str(root)
         if root.exists() and not root.is_dir():
             raise UserError(f"{root} is a file; a store is a folder")
 
@@ -116,7 +115,7 @@ class FolderObjects(Objects):
 
     def upload(self, source: Path, blob: Blob, moved: Callable[[int], None]) -> None:
         with self._told(), self._unfinished() as new:
-            if _copy(source, new, 0o644, moved, durable=True) != (
+            if _copy(str(source), str(new), 0o644, moved, durable=True) != (
                 blob.digest,
                 os.stat(new).st_size if blob.size is None else blob.size,
             ):
@@ -126,11 +125,12 @@ class FolderObjects(Objects):
     def download(
         self, blob: Blob, target: Path, mode: int, moved: Callable[[int], None]
     ) -> None:
+        source = f"{self._path}/{blob.name}"
         try:
-            digest, _ = _copy(self.root / blob.name, target, mode, moved, durable=False)
+            digest, _ = _copy(source, str(target), mode, moved, durable=False)
         except FileNotFoundError as error:
             # The folder around the target is the caller's.
-            if error.filename == os.fspath(self.root / blob.name):
+            if error.filename == source:
                 raise WrongBytes(blob.name) from None
             raise
         if digest != blob.digest:
@@ -147,7 +147,7 @@ class FolderObjects(Objects):
                 memory = self.root / _VERIFIED / f"{digits}.json"
                 memories[digits] = FileDigests(self.root, memory)
             try:
-                status = os.stat(self.root / blob.name)
+                status = os.stat(f"{self._path}/{blob.name}")
             except (FileNotFoundError, NotADirectoryError):
                 continue
             known = memories[digits].recall(blob.name, status)
@@ -266,7 +266,7 @@ def _make_durable(folder: Path) -> None:
 
 
 def _copy(
-    source: Path, target: Path, mode: int, moved: Callable[[int], None], durable: bool
+    source: str, target: str, mode: int, moved: Callable[[int], None], durable: bool
 ) -> tuple[str, int]:
     """Copy a file's bytes to a new file.
 
@@ -281,12 +281,18 @@ def _copy(
         try:
             os.fchmod(writer, mode)
             shared = _share_blocks(reader, writer)
-            # What is hashed is what was written, even if the source is at work.
-            while chunk := os.read(writer if shared else reader, _CHUNK):
+            # One more than there is: a read of less ends the file.
+            room = min(os.fstat(reader).st_size + 1, _CHUNK)
+            chunk = b""
+            while not size or len(chunk) == room:
+                # What is hashed is what was written, even if the source is at work.
+                chunk = os.read(writer if shared else reader, room)
+                if not chunk:
+                    break
                 hashed.update(chunk)
-                left = memoryview(chunk)
-                while left and not shared:
-                    left = left[os.write(writer, left) :]
+                written = len(chunk) if shared else os.write(writer, chunk)
+                while written < len(chunk):
+                    written += os.write(writer, chunk[written:])
                 size += len(chunk)
                 moved(len(chunk))
             if durable:
