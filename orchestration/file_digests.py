@@ -23,6 +23,9 @@ _FORMAT = "file-digests/1"
 # The coarsest clock of a file system in use: FAT's, of two seconds.
 _TICK_NS = 2_000_000_000
 
+# So many files beyond those that were asked for are remembered.
+_OTHERS = 100_000
+
 # device, inode, size, mtime, ctime
 _Stat = tuple[int, int, int, int, int]
 
@@ -33,13 +36,15 @@ class FileDigests:
     Args:
         root: The folder that names are relative to.
         memory: The JSON file that keeps the digests from one command to the next. One
-            that is missing, damaged or of another format counts as empty.
+            that is missing, damaged or of another format counts as empty. None
+            remembers nothing beyond the process.
     """
 
-    def __init__(self, root: Path, memory: Path) -> None:
+    def __init__(self, root: Path, memory: Path | None) -> None:
         self._root = root
         self._memory = memory
         self._known = self._read()
+        self._asked: set[str] = set()
         self._changed = False
 
     def digest(self, name: str) -> str:
@@ -54,22 +59,51 @@ class FileDigests:
         path = self._root / name
         now = time.time_ns()
         status = path.lstat()
-        seen = _summary(status)
-        known = self._known.get(name)
-        if known is not None and known[0] == seen:
-            return known[1]
+        known = self.recall(name, status)
+        if known is not None:
+            return known
         if stat.S_ISLNK(status.st_mode):
             digest = hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()
-        else:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            self._remember(name, status, now, digest)
+            return digest
+        return self.learn(name, status, now)
+
+    def recall(self, name: str, status: os.stat_result) -> str | None:
+        """Give the digest that is remembered of a file, if its stat is what it was.
+
+        Args:
+            name: The file's path, relative to the root.
+            status: What stat says of it.
+        """
+        self._asked.add(name)
+        known = self._known.get(name)
+        return known[1] if known is not None and known[0] == _summary(status) else None
+
+    def learn(self, name: str, status: os.stat_result, now: int) -> str:
+        """Hash a file's bytes, those of its target for a link, and remember the digest.
+
+        Args:
+            name: The file's path, relative to the root.
+            status: What stat said of it, and of the target for a link.
+            now: A time in ns since the epoch that is not after this stat.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        with open(os.path.join(self._root, name), "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._remember(name, status, now, digest)
+        return digest
+
+    def _remember(
+        self, name: str, status: os.stat_result, now: int, digest: str
+    ) -> None:
         # Only an entry that any later write is sure to differ from is kept.
         if max(status.st_mtime_ns, status.st_ctime_ns) < now - _TICK_NS:
-            self._known[name] = (seen, digest)
+            self._known[name] = (_summary(status), digest)
             self._changed = True
         else:
             self._changed |= self._known.pop(name, None) is not None
-        return digest
 
     def tree(self, names: Iterable[str]) -> dict[str, tuple[str, bool]]:
         """Give digest and executable bit of every file that exists, by name."""
@@ -85,7 +119,10 @@ class FileDigests:
 
     def save(self) -> None:
         """Keep what was learnt. Of two commands that do so at once, one stays."""
-        if self._changed:
+        if self._changed and self._memory is not None:
+            others = [name for name in self._known if name not in self._asked]
+            for name in others[:-_OTHERS]:
+                del self._known[name]
             document = {
                 "format": _FORMAT,
                 "files": {name: [*s, d] for name, (s, d) in self._known.items()},
@@ -94,6 +131,8 @@ class FileDigests:
             self._changed = False
 
     def _read(self) -> dict[str, tuple[_Stat, str]]:
+        if self._memory is None:
+            return {}
         try:
             document = json.loads(self._memory.read_bytes())
             if document["format"] != _FORMAT:
