@@ -1,4 +1,4 @@
-"""The data sets, both as images like MNIST's."""
+"""The data sets, all as images like MNIST's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from common.errors import UserError
 from domains.digit_recognition.images import fit_to_frame
-from domains.digit_recognition.mnist import load_mnist
+from domains.digit_recognition.mnist import load_mnist, read_part
 
 CLASSES = 10
 # The test samples are the same in every run, whatever its seed: a model is never scored
@@ -50,18 +50,23 @@ def load_samples(
     Args:
         dataset: "digits", scikit-learn's handwritten digits (1,797 images of 8 x 8
             pixels from the UCI repository, "Optical Recognition of Handwritten
-            Digits"), of which a fixed, stratified fifth is for testing; or "mnist".
+            Digits"), of which a fixed, stratified fifth is for testing; "mnist"; or
+            "prepared", what prepare has left of either.
         part: "train" or "test".
-        data_path: Where MNIST is, or is downloaded to.
+        data_path: Where MNIST is, or is downloaded to, or what prepare has left.
         limit: Keep the first so many samples.
 
     Returns:
         The samples.
 
     Raises:
-        UserError: MNIST is not there or damaged.
+        UserError: The files are not there, or damaged.
     """
-    samples = _digits(part) if dataset == "digits" else _mnist(data_path, part)
+    if dataset == "digits":
+        samples = _digits(part)
+    else:
+        read = load_mnist if dataset == "mnist" else read_part
+        samples = _scaled(*read(data_path, part))
     return samples.take(slice(limit))
 
 
@@ -105,6 +110,5 @@ def _digits(part: str) -> Samples:
     )
 
 
-def _mnist(data_path: Path, part: str) -> Samples:
-    images, labels = load_mnist(data_path, part)
+def _scaled(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Samples:
     return Samples(images.astype(np.float32) / np.float32(255), labels.astype(np.int64))

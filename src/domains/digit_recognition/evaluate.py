@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from common.command_line import Parser, one_of, run, say
 from common.outputs import Run, check_output_folder, output_folder
 from domains.digit_recognition import options
+from domains.digit_recognition.prepared import source_of
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,18 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = select_device(args.device)
     saved = load_model(args.model_path)
     dataset = args.dataset or saved.dataset
+    source = source_of(dataset, args.data_path)
     samples = load_samples(dataset, "test", args.data_path, args.limit)
     this_run = Run("evaluate", options.as_json(args), options.PACKAGES)
     with output_folder(args.output_path, this_run) as folder:
         say(
             f"{saved.name}, trained on {saved.dataset}, "
-            f"on {len(samples):,} test images of {dataset}"
+            f"on {len(samples):,} test images of {source}"
         )
         probabilities = predict(saved.module, to_inputs(samples.images), device).numpy()
         facts = {
             "model": saved.name,
             "trained_on": saved.dataset,
-            "dataset": dataset,
+            "dataset": source,
         }
         metrics = write_report(folder, samples, probabilities, facts)
     options.say_done("Test accuracy", summary(metrics), args.output_path)
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dataset",
         type=one_of(*options.DATASETS),
-        metavar="{digits,mnist}",
+        metavar="{digits,mnist,prepared}",
         help="whose test images (default: those of the data set it was trained on)",
     )
     options.add_data_arguments(parser)

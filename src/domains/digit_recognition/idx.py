@@ -1,4 +1,4 @@
-"""Read idx files, the format that MNIST comes in.
+"""Read and write idx files, the format that MNIST comes in.
 
 The format is described where MNIST was first published (LeCun, Cortes and Burges, "The
 MNIST database of handwritten digits"): two zero bytes, a byte for the element type (8
@@ -55,6 +55,13 @@ def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
             f"{path} is {state}: {found:,} bytes of data, {sizes} announced"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def write_idx(path: Path, elements: npt.NDArray[np.uint8]) -> None:
+    """Write an idx file of unsigned bytes, not compressed."""
+    magic = bytes([0, 0, _UNSIGNED_BYTE, elements.ndim])
+    sizes = np.array(elements.shape, ">u4").tobytes()
+    path.write_bytes(magic + sizes + elements.tobytes())
 
 
 def _content(path: Path) -> bytes:

@@ -47,6 +47,20 @@ def load_mnist(
     folder = _find_folder(data_path)
     if folder is None:
         folder = _download(data_path)
+    return read_part(folder, part)
+
+
+def read_part(
+    folder: Path, part: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Read one part of MNIST, or of data in its form, from the folder of its files.
+
+    Returns:
+        As :func:`load_mnist`.
+
+    Raises:
+        UserError: A file is missing, damaged or of another shape.
+    """
     images_path, labels_path = (_find_file(folder, name) for name in FILES[part])
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
     if images.shape[1:] != (28, 28):

@@ -10,7 +10,8 @@ from pathlib import Path
 from common.command_line import one_of, positive_int, say
 
 # Named here and not where they are made, so that --help does not wait for torch.
-DATASETS = ("digits", "mnist")
+SOURCES = ("digits", "mnist")
+DATASETS = (*SOURCES, "prepared")
 MODELS = ("mlp", "cnn")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -20,6 +21,7 @@ BATCH_SIZE = 64
 LEARNING_RATE = 0.003
 
 OUTPUTS = Path("outputs/digit_recognition")
+PREPARE_OUTPUT = OUTPUTS / "prepare"
 TRAIN_OUTPUT = OUTPUTS / "train"
 
 # The distributions whose versions decide what a run computes.
@@ -41,8 +43,8 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("data/mnist"),
         metavar="FOLDER",
-        help="where MNIST's idx files are (plain or .gz), or are downloaded to; "
-        "digits needs none",
+        help="where MNIST's idx files are (plain or .gz), or are downloaded to, or the "
+        "data that prepare has left; digits needs none",
     )
     parser.add_argument(
         "--limit",

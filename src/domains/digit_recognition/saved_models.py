@@ -17,7 +17,7 @@ from common.weights import (
     save_weights,
 )
 from domains.digit_recognition.models import build_model
-from domains.digit_recognition.options import DATASETS, MODELS
+from domains.digit_recognition.options import MODELS, SOURCES
 
 _FORMAT = "digit_recognition/1"
 
@@ -28,7 +28,7 @@ class SavedModel:
 
     Attributes:
         name: Which of MODELS it is.
-        dataset: Which of DATASETS it was trained on.
+        dataset: Which of SOURCES it was trained on.
         module: The module, with its weights, on the CPU.
     """
 
@@ -69,8 +69,8 @@ def load_model(path: Path) -> SavedModel:
         raise UserError(
             f"{where} names the model {name!r}, none of {', '.join(MODELS)}"
         )
-    if dataset not in DATASETS:
-        known = ", ".join(DATASETS)
+    if dataset not in SOURCES:
+        known = ", ".join(SOURCES)
         raise UserError(f"{where} names the dataset {dataset!r}, none of {known}")
     module = build_model(name)
     load_weights(folder, module)

@@ -23,6 +23,7 @@ from common.command_line import (
 )
 from common.outputs import Run, check_output_folder, output_folder
 from domains.digit_recognition import options
+from domains.digit_recognition.prepared import source_of
 
 if TYPE_CHECKING:
     from domains.digit_recognition.data import Samples
@@ -40,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         RunError: Training diverged.
     """
     args = _parser().parse_args(arguments)
+    source = source_of(args.dataset, args.data_path)
     if args.epochs is None:
-        args.epochs = options.EPOCHS[args.dataset]
+        args.epochs = options.EPOCHS[source]
     check_output_folder(args.output_path, "train")
 
     # Only now: torch takes seconds, and neither --help nor a wrong flag needs it.
@@ -69,22 +71,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             this_run = Run("train", options.as_json(args), options.PACKAGES)
             folder = stack.enter_context(output_folder(args.output_path, this_run))
         counts = f"{len(training):,} training, {len(validation):,} validation"
-        say(f"{args.dataset}: {counts}, {len(test):,} test images")
+        say(f"{source}: {counts}, {len(test):,} test images")
         result = fit(settings, training, validation, write_line=say)
         if folder is None:
             return
-        scores = _write_results(folder, args, result, test)
+        scores = _write_results(folder, args, source, result, test)
     options.say_done("Test accuracy", scores, args.output_path)
     flags = []
     if args.output_path != options.TRAIN_OUTPUT:
         flags = ["--model_path", str(args.output_path)]
-    if args.dataset == "mnist":
+    if source == "mnist":
         flags += ["--dataset", "digits"]
     options.say_next("evaluate", *flags)
 
 
 def _write_results(
-    folder: Path, args: argparse.Namespace, result: Fit, test: Samples
+    folder: Path, args: argparse.Namespace, source: str, result: Fit, test: Samples
 ) -> str:
     """Write weights, history, scores and pictures; return the scores in a few words."""
     from common.figures import Panel, save_learning_curves
@@ -93,13 +95,13 @@ def _write_results(
     from domains.digit_recognition.report import summary, write_report
     from domains.digit_recognition.saved_models import save_model
 
-    save_model(folder, args.model, args.dataset, result.weights)
+    save_model(folder, args.model, source, result.weights)
     model = build_model(args.model)
     model.load_state_dict(result.weights)
     device = select_device(args.device)
     facts = {
         "model": args.model,
-        "dataset": args.dataset,
+        "dataset": source,
         "epochs": args.epochs,
         "best_epoch": asdict(result.best_epoch),
     }
@@ -137,8 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dataset",
         type=one_of(*options.DATASETS),
         default="digits",
-        metavar="{digits,mnist}",
-        help="scikit-learn's digits, which need no download, or MNIST",
+        metavar="{digits,mnist,prepared}",
+        help="scikit-learn's digits, which need no download, MNIST, or what prepare "
+        "has left of either",
     )
     options.add_data_arguments(parser)
     parser.add_argument(
