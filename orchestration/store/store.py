@@ -154,6 +154,24 @@ class Store:
             self.objects.put(blob.name, data)
         return f"file:{digest}"
 
+    def add_manifest(self, content: Content) -> None:
+        """Store a folder's manifest, for files that the store has already."""
+        self._add_manifest(content.manifest())
+
+    def text(self, reference: str) -> bytes:
+        """Give the bytes of an artifact that is a small file, such as a log.
+
+        Raises:
+            CorruptArtifact: It is not there, or is damaged; it was removed.
+        """
+        _, digest = split_reference(reference)
+        name = f"cas/{digest}"
+        data = self.objects.get(name)
+        if data is None or hashlib.sha256(data).hexdigest() != digest:
+            self.objects.discard(Blob(name, digest, None))
+            raise CorruptArtifact(reference, digest, "it is not in the store whole")
+        return data
+
     def content(self, reference: str) -> Content:
         """Say what an artifact is made of.
 
