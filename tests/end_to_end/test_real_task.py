@@ -30,11 +30,16 @@ for package in importlib.metadata.distributions():
 @pytest.fixture
 def image(orchard: Orchard, engine: docker.DockerClient) -> Iterator[str]:
     """The task's image as ``./strata`` builds it; goes unless it was there."""
-    before = {tag for one in engine.images.list() for tag in one.tags}
+    before = names(engine)
     name = orchard.images(TASK)[TASK]["image"]
     yield name
-    for made in {name, f"strata/{TASK}:latest"} - before:
+    for made in {name, f"strata/{TASK}:latest"} & (names(engine) - before):
         engine.images.remove(made)
+
+
+def names(engine: docker.DockerClient) -> set[str]:
+    """Name all images that the engine has."""
+    return {tag for image in engine.images.list() for tag in image.tags}
 
 
 def test_the_image_trains_as_the_host_does_and_holds_what_pants_puts_in_it(
