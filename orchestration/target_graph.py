@@ -41,7 +41,7 @@ class Target:
         dependencies: Addresses of what it depends on, declared or inferred.
         sources: Its files, relative to the tree's root.
         requirements: The packages that it stands for, as requirements.
-        resolve: The environment that it is of; None where it needs none.
+        resolve: The environment that it names; None takes the default one.
     """
 
     address: str

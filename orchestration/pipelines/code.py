@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -74,12 +75,17 @@ class Scripts:
             )
         return path
 
+    def _default_resolve(self) -> str:
+        """Name the environment of targets that name none."""
+        settings = tomllib.loads((self._root / "pants.toml").read_text())
+        return str(settings["python"]["default_resolve"])
+
     def _reach(self, path: str) -> StepCode:
         target = self._sources[path]
         closure = self._tree.closure([target.address])
         requirements = ""
         if closure.packages:
-            lock = f"3rdparty/{target.resolve}.lock"
+            lock = f"3rdparty/{target.resolve or self._default_resolve()}.lock"
             names = [Requirement(text).name for text in closure.packages]
             locked = parse_lock(lock, (self._root / lock).read_text())
             requirements = locked.reached_from(names).requirements()

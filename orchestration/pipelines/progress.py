@@ -50,7 +50,8 @@ class ProgressScreen:
 
     def started(self, step: str, reason: str, items: int | None) -> None:
         """Show that a step runs, and why."""
-        self._totals[step] = items if items is not None else 1
+        if items is not None:
+            self._totals[step] = items
         self._next_line[step] = time.monotonic() + _PLAIN_EVERY_SECONDS
         if self._live is None and sys.stderr.isatty():
             self._live = _live()
@@ -63,7 +64,7 @@ class ProgressScreen:
         """Show how many of a step's items are done."""
         if self._live is not None:
             self._live.update(self._bars[step], completed=done)
-        elif time.monotonic() >= self._next_line[step]:
+        elif step in self._totals and time.monotonic() >= self._next_line[step]:
             self._next_line[step] = time.monotonic() + _PLAIN_EVERY_SECONDS
             total = self._totals[step]
             self._line(f"  {step:<{self._width}}  {done:,} of {total:,} items")
