@@ -74,9 +74,10 @@ def execute(address: str, token: str, code: str) -> str:
     channel = create_connection(
         channels, header=[f"Authorization: token {token}"], timeout=60
     )
+    own = uuid4().hex
     request = {
         "header": {
-            "msg_id": uuid4().hex,
+            "msg_id": own,
             "msg_type": "execute_request",
             "session": uuid4().hex,
             "username": "",
@@ -97,7 +98,7 @@ def execute(address: str, token: str, code: str) -> str:
         if message["msg_type"] == "error":
             printed += f"{content['ename']}: {content['evalue']}"
         if message["msg_type"] == "status" and content["execution_state"] == "idle":
-            if message["parent_header"]["msg_id"] == request["header"]["msg_id"]:
+            if message["parent_header"]["msg_id"] == own:
                 return printed
 
 
