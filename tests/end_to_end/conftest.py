@@ -39,14 +39,20 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchard]:
 
 
 @pytest.fixture
-def orchard(planted: Orchard) -> Iterator[Orchard]:
-    """The tree, of content of its own; what a test does to it is undone."""
+def same_orchard(planted: Orchard) -> Iterator[Orchard]:
+    """The tree, as it is for every test; what one does to it is undone."""
     start = planted.tree.git("rev-parse", "HEAD").strip()
-    planted.refresh()
-    planted.tree.commit("Refresh")
     yield planted
     planted.tree.git("checkout", "--quiet", "--force", "-B", "main", start)
     planted.tree.git("clean", "--quiet", "--force", "-d")
+
+
+@pytest.fixture
+def orchard(same_orchard: Orchard) -> Orchard:
+    """The tree, with content that no other test has had."""
+    same_orchard.refresh()
+    same_orchard.tree.commit("Refresh")
+    return same_orchard
 
 
 @pytest.fixture(scope="session")

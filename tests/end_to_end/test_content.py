@@ -15,8 +15,14 @@ from orchestration.tasks import find_tasks
 from tests.end_to_end.orchard import Orchard
 
 
-def tags(orchard: Orchard, tmp_path: Path, python: str = "sha256:0") -> dict[str, str]:
-    checkout = Checkout(orchard.tree.root, tmp_path / "cache")
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tests, which begin with the same tree: its graph is asked once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def tags(orchard: Orchard, cache: Path, python: str = "sha256:0") -> dict[str, str]:
+    checkout = Checkout(orchard.tree.root, cache)
     tree = read_tree(checkout)
     base = base_image(tree, "python", python)
     tasks = find_tasks(checkout.root, tree)
@@ -49,11 +55,11 @@ def bump(orchard: Orchard, package: str) -> None:
     ],
 )
 def test_an_edit_changes_the_tags_of_those_that_reach_it(
-    orchard: Orchard, tmp_path: Path, path: str, changed: set[str]
+    same_orchard: Orchard, cache: Path, path: str, changed: set[str]
 ) -> None:
-    before = tags(orchard, tmp_path)
-    orchard.append(path)
-    after = tags(orchard, tmp_path)
+    before = tags(same_orchard, cache)
+    same_orchard.append(path)
+    after = tags(same_orchard, cache)
 
     assert {name for name in before if before[name] != after[name]} == changed
 
@@ -62,18 +68,20 @@ def test_an_edit_changes_the_tags_of_those_that_reach_it(
     ("package", "changed"), [("tqdm", {"apples"}), ("numpy", set())]
 )
 def test_a_package_changes_the_tags_of_those_that_reach_it(
-    orchard: Orchard, tmp_path: Path, package: str, changed: set[str]
+    same_orchard: Orchard, cache: Path, package: str, changed: set[str]
 ) -> None:
-    before = tags(orchard, tmp_path)
-    bump(orchard, package)
-    after = tags(orchard, tmp_path)
+    before = tags(same_orchard, cache)
+    bump(same_orchard, package)
+    after = tags(same_orchard, cache)
 
     assert {name for name in before if before[name] != after[name]} == changed
 
 
-def test_another_python_image_is_another_tag(orchard: Orchard, tmp_path: Path) -> None:
-    before = tags(orchard, tmp_path)
-    after = tags(orchard, tmp_path, python="sha256:1")
+def test_another_python_image_is_another_tag(
+    same_orchard: Orchard, cache: Path
+) -> None:
+    before = tags(same_orchard, cache)
+    after = tags(same_orchard, cache, python="sha256:1")
 
     assert all(before[name] != after[name] for name in before)
 
