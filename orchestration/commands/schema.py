@@ -21,7 +21,10 @@ def main(arguments: Sequence[str]) -> None:
         "./strata schema pipeline > pipeline.schema.json",
     )
     parser.add_argument(
-        "kind", type=one_of("pipeline"), metavar="{pipeline}", help="the kind of file"
+        "kind",
+        type=one_of("pipeline"),
+        metavar="KIND",
+        help="the kind of file: pipeline",
     )
     parser.parse_args(arguments)
 

@@ -137,8 +137,8 @@ def test_scalars_are_those_of_yaml_1_2(
     file = changed(("seed: 0", f"seed: {text}"))
     if text == "[1, [x]]":
         assert refused(tmp_path, file) == (
-            f"{PLACE}:2: params.seed: takes a text, a finite number, true, false, null, "
-            "or a list of them",
+            f"{PLACE}:2: params.seed: takes a text, a finite number, true, false, "
+            "null, or a list of them",
         )
         return
     found = load(tmp_path, file).params["seed"]
@@ -211,7 +211,8 @@ _WRONG = [
         "limit: 300",
         "limits: 300",
         "limits",
-        "profiles.toy.params.limits: there is no parameter limits (did you mean limit?)",
+        "profiles.toy.params.limits: there is no parameter limits (did you mean "
+        "limit?)",
     ),
     (
         "predict.images:",
@@ -269,8 +270,8 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         "--set sed=1: there is no parameter sed (did you mean seed?)",
         "--set x: takes PARAM=VALUE or STEP.ARG=VALUE",
         lines[5],
-        f"{PLACE}:{line_of(text, 'prepare/dta')}: steps.train.inputs.data: step prepare "
-        "has no output dta (did you mean data?)",
+        f"{PLACE}:{line_of(text, 'prepare/dta')}: steps.train.inputs.data: step "
+        "prepare has no output dta (did you mean data?)",
         f"{PLACE}:27: steps.train.retries: the key is in line 26 already",
         f"{PLACE}:{line_of(text, 'shard:')}: steps.predict.shard: unknown key (did you "
         "mean shards?)",
@@ -321,7 +322,8 @@ def test_a_cycle_that_a_profile_makes_is_found(tmp_path: Path) -> None:
         ("a: 1\n---\nb: 2\n", "2: "),
         ("a: \t- b\n\tc", "1: "),
         ("a: \x07\n", "1: "),
-        ("[" * 5000, "2: "),
+        ("steps:\n " + "[" * 200_000, "2: it is nested too deeply"),
+        ("a: " + "- " * 50 + "b", "1: "),
     ],
 )
 def test_what_is_no_pipeline_is_refused(
