@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import common.errors
 from common.errors import RunError, UserError
 from orchestration.pipelines.script_flags import (
     ScriptArgument,
@@ -84,13 +85,11 @@ def test_nothing_of_the_work_is_done(describe: Describe, tmp_path: Path) -> None
 
 
 def test_a_parser_of_ours_tells_what_it_takes(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[3]
+    ours = Path(common.errors.__file__).parent
     (tmp_path / "src/domains/task").mkdir(parents=True)
     for name in ("command_line.py", "errors.py"):
         (tmp_path / "src/common").mkdir(exist_ok=True)
-        (tmp_path / "src/common" / name).write_text(
-            (root / "src/common" / name).read_text()
-        )
+        (tmp_path / "src/common" / name).write_text((ours / name).read_text())
     (tmp_path / "src/domains/task/work.py").write_text(textwrap.dedent("""
             import sys
             from common.command_line import Parser, one_of, run
