@@ -24,6 +24,7 @@ _COMMANDS = {
     "exec": "run a task's script in the task's environment",
     "shell": "open a shell in a task's environment",
     "notebook": "open JupyterLab on a task's environment",
+    "schema": "print the JSON Schema of pipeline.yaml, for editors",
     "hooks": "have git build changed images after each commit",
 }
 _HELP = """usage: strata [--help] COMMAND ...

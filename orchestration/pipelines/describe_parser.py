@@ -15,6 +15,10 @@ import os
 import runpy
 import sys
 import warnings
+from collections.abc import Callable
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -46,13 +50,19 @@ def main() -> None:
         caller = sys._getframe(1).f_code.co_name
         describe(parser, is_open=caller != "parse_args")
 
+    def patch(argparse_module: Any) -> None:
+        parser = argparse_module.ArgumentParser
+        parser.parse_args, parser.parse_known_args = parse_args, parse_known_args
+
+    if "argparse" in sys.modules:
+        patch(sys.modules["argparse"])
+    else:
+        sys.meta_path.insert(0, _WhenImported("argparse", patch))
     try:
         importlib.import_module(module)
         # Without a parser it would go on to its work. Nothing here has imported it.
         if "argparse" not in sys.modules:
             _fail("it has no argparse parser")
-        parser: Any = sys.modules["argparse"].ArgumentParser
-        parser.parse_args, parser.parse_known_args = parse_args, parse_known_args
         sys.modules.pop(module)
         sys.argv = [module]
         warnings.simplefilter("ignore")
@@ -60,6 +70,30 @@ def main() -> None:
     except (Exception, SystemExit) as error:
         _fail(f"{type(error).__name__}: {error}")
     _fail("it ended without parsing arguments")
+
+
+class _WhenImported(MetaPathFinder, Loader):
+    """Changes a module as soon as somebody imports it."""
+
+    def __init__(self, name: str, change: Callable[[ModuleType], None]) -> None:
+        self._name = name
+        self._change = change
+
+    def find_spec(
+        self, fullname: str, path: object, target: object = None
+    ) -> ModuleSpec | None:
+        """Find the module, and nothing else."""
+        return ModuleSpec(fullname, self) if fullname == self._name else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Import the module as it would have been, and change it."""
+        sys.meta_path.remove(self)
+        module = importlib.import_module(spec.name)
+        self._change(module)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: it has been imported."""
 
 
 def _fail(problem: str) -> NoReturn:

@@ -22,6 +22,7 @@ try:
 except ImportError:  # built without libyaml; the same, and slower
     from yaml import SafeLoader  # type: ignore[assignment]
 
+_DEEPEST = 32
 _TEXT = "tag:yaml.org,2002:str"
 _COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _UNTAGGED = "untagged"
@@ -116,6 +117,9 @@ def parse_value(text: str) -> Any:
 
 
 def _yaml_document(text: str) -> Document:
+    too_deep = _beyond_depth(text)
+    if too_deep is not None:
+        return Document(None, mistakes=(Mistake(too_deep, "it is nested too deeply"),))
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -125,6 +129,20 @@ def _yaml_document(text: str) -> Document:
     mistakes: list[Mistake] = []
     data = None if node is None else _Reading(lines, mistakes).value(node, "")
     return Document(data, lines, tuple(mistakes))
+
+
+def _beyond_depth(text: str) -> int | None:
+    """Give the line where a text is nested more deeply than any that has a meaning."""
+    depth = 0
+    # Before it is composed: libyaml's binding has no limit but the stack's end.
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                return event.start_mark.line + 1 if event.start_mark else 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
 
 
 class _Reading:
@@ -202,14 +220,14 @@ def _json_document(text: str) -> Document:
         document = _yaml_document(text)
     except yaml.YAMLError:
         document = Document(None)
+    if document.mistakes and document.data is None:
+        return document
     try:
         data = json.loads(
             text, object_pairs_hook=_without_repeats, parse_constant=_no_number
         )
     except json.JSONDecodeError as error:
         return Document(None, mistakes=(Mistake(error.lineno, error.msg),))
-    except RecursionError:
-        return Document(None, mistakes=(Mistake(1, "it is nested too deeply"),))
     except ValueError as error:
         mistakes = document.mistakes or (Mistake(1, str(error)),)
         return Document(None, document.lines, mistakes)

@@ -122,7 +122,7 @@ def describe_script(
     """
     variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     variables |= {
-        "PYTHONPATH": str(folder / "src"),
+        "PYTHONPATH": str((folder / "src").absolute()),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
     }

@@ -172,50 +172,50 @@ def _kind_of_input(value: Any) -> str | None:
 
 Name = Annotated[
     str,
-    _matching(NAME, "a name has letters, digits, - and _, and no digit or - first"),
     Field(pattern=NAME),
+    _matching(NAME, "a name has letters, digits, - and _, and no digit or - first"),
 ]
 StepName = Annotated[
     str,
+    Field(pattern=STEP_NAME),
     _matching(
         STEP_NAME,
         "a step's name has lower-case letters, digits, - and _, a letter first, and "
         "at most 40 of them",
     ),
-    Field(pattern=STEP_NAME),
 ]
 OutputName = Annotated[
     str,
+    Field(pattern=OUTPUT_NAME),
     _matching(
         OUTPUT_NAME,
         "an output's name has letters, digits, -, _ and ., and a letter or _ first",
     ),
-    Field(pattern=OUTPUT_NAME),
 ]
 FlagName = Annotated[
     str,
+    Field(pattern=FLAG_NAME),
     _matching(
         FLAG_NAME,
         "a flag is named without its dashes: letters, digits, -, _ and .",
     ),
-    Field(pattern=FLAG_NAME),
 ]
 VariableName = Annotated[
     str,
+    Field(pattern=VARIABLE_NAME),
     _matching(
         VARIABLE_NAME,
         "an environment variable's name has letters, digits and _, and no digit first",
     ),
-    Field(pattern=VARIABLE_NAME),
 ]
 ScriptName = Annotated[
     str,
+    Field(pattern=SCRIPT),
     _matching(
         SCRIPT,
         "takes a script of the task's folder (train or train.py), a module "
         "(domains.x.train) or a Pants target (src/domains/x:train)",
     ),
-    Field(pattern=SCRIPT),
 ]
 Address = Annotated[str, BeforeValidator(_address)]
 Argument = Annotated[Value, PlainValidator(_value, json_schema_input_type=Value)]
@@ -279,8 +279,8 @@ class Dataset(_Part):
     digest: Annotated[
         Annotated[
             str,
-            _matching(DIGEST, "takes sha256: and 64 digits of 0-9 and a-f"),
             Field(pattern=DIGEST),
+            _matching(DIGEST, "takes sha256: and 64 digits of 0-9 and a-f"),
         ]
         | None,
         Field(description="The content that is expected, as sha256:HEX."),
@@ -447,8 +447,8 @@ class Profile(_Part):
         dict[
             Annotated[
                 str,
-                _matching(STEP_INPUT, "takes STEP.INPUT"),
                 Field(pattern=STEP_INPUT),
+                _matching(STEP_INPUT, "takes STEP.INPUT"),
             ],
             Input | None,
         ],
