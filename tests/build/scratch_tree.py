@@ -103,7 +103,7 @@ def scratch_tree(root: Path) -> Iterator[ScratchTree]:
         the layers, as the target ``//:build-tree`` lists them; no sources.
     """
     shutil.copytree(Path.cwd(), root, ignore=shutil.ignore_patterns("tests", ".*"))
-    (root / ".gitignore").write_text("/.pants.d/\n/.pids/\n/dist/\n")
+    (root / ".gitignore").write_text("/.pants.d/\n/.pids/\n/data/\n/dist/\n")
     try:
         yield ScratchTree(root)
     finally:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,9 @@ import pytest
 import requests
 from docker.errors import DockerException
 
-from tests.build.scratch_tree import scratch_tree
+from tests.build.scratch_tree import ScratchTree, scratch_tree
+from tests.end_to_end.mill import SOURCES as MILL
+from tests.end_to_end.mill import Mill
 from tests.end_to_end.orchard import SOURCES, Orchard
 
 
@@ -53,6 +56,40 @@ def orchard(same_orchard: Orchard) -> Orchard:
     same_orchard.refresh()
     same_orchard.tree.commit("Refresh")
     return same_orchard
+
+
+@pytest.fixture(scope="session")
+def milled(planted: Orchard, tmp_path_factory: pytest.TempPathFactory) -> Mill:
+    """The mill on a branch of its own, and a store that one run has filled."""
+    mill = Mill(planted.tree, tmp_path_factory.mktemp("mill") / "store")
+    with _branch(mill.tree, "mill"):
+        mill.tree.write(MILL)
+        mill.tree.commit("Build a mill")
+        mill.fill()
+        assert mill.run()["state"] == "done"
+    return mill
+
+
+@pytest.fixture
+def mill(milled: Mill, tmp_path: Path) -> Iterator[Mill]:
+    """The mill as every test finds it, with a copy of the store."""
+    shutil.copytree(milled.store, tmp_path / "store")
+    with _branch(milled.tree, "mill"):
+        milled.fill()
+        yield Mill(milled.tree, tmp_path / "store")
+
+
+@contextmanager
+def _branch(tree: ScratchTree, name: str) -> Iterator[None]:
+    """Work on a branch, which is made if it is missing; then go back to main."""
+    made = name in tree.git("branch", "--format", "%(refname:short)").split()
+    tree.git("checkout", "--quiet", *([] if made else ["-b"]), name)
+    try:
+        yield
+    finally:
+        tree.git("checkout", "--quiet", "--force", "main")
+        tree.git("clean", "--quiet", "--force", "-d")
+        shutil.rmtree(tree.root / "data", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
