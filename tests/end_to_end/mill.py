@@ -1,4 +1,4 @@
-"""A small task with a pipeline: grind -> bake, and beside them sieve (maps) and weigh."""
+"""A small task with a pipeline: grind -> bake; sieve, which maps; and weigh."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ steps:
   grind:
     script: grind
     inputs: {grain: {path: data/grain}}
-    args: {grain: "${inputs.grain}", factor: "${params.factor}", output: "${outputs.flour}"}
+    args:
+      grain: ${inputs.grain}
+      factor: ${params.factor}
+      output: ${outputs.flour}
     env: [MILL_SPEED]
     outputs: {flour: flour.json}
   bake:
@@ -135,7 +138,10 @@ steps:
   grind:
     script: src/domains/mill:grind
     inputs: {grain: {path: data/grain}}
-    args: {grain: "${inputs.grain}", factor: "${params.factor}", output: "${outputs.flour}"}
+    args:
+      grain: ${inputs.grain}
+      factor: ${params.factor}
+      output: ${outputs.flour}
     env: [MILL_SPEED]
     outputs: {flour: flour.json}
 """
@@ -233,4 +239,4 @@ class Mill:
             ":"
         )
         assert kind == "file"
-        return (self.store / "cas" / digest).read_bytes()
+        return Path(self.store, "cas", digest).read_bytes()

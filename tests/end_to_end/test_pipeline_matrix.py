@@ -15,7 +15,7 @@ import pytest
 from tests.end_to_end.conftest import missing
 from tests.end_to_end.mill import STEPS, Mill
 
-Edit = Callable[[Mill], None]
+Edit = Callable[[Mill], object]
 
 
 def append(name: str, text: str = "\n# edited\n") -> Edit:
@@ -74,15 +74,15 @@ INPUTS: dict[str, tuple[Edit, set[str]]] = {
     "same size and time": (same_size_and_time, {"grind", "bake", "sieve"}),
     "older": (older, {"grind", "bake", "sieve"}),
     "renamed": (
-        lambda mill: (mill.grain / "a.txt").rename(mill.grain / "z.txt") and None,
+        lambda mill: (mill.grain / "a.txt").rename(mill.grain / "z.txt"),
         {"grind", "bake", "sieve"},
     ),
     "added": (
-        lambda mill: (mill.grain / "d.txt").write_text("spelt") and None,
+        lambda mill: (mill.grain / "d.txt").write_text("spelt"),
         {"grind", "bake", "sieve"},
     ),
     "emptied": (
-        lambda mill: (mill.grain / "a.txt").write_text("") and None,
+        lambda mill: (mill.grain / "a.txt").write_text(""),
         {"grind", "bake", "sieve"},
     ),
     # What comes of it is the same, and there it stops.
@@ -94,7 +94,7 @@ INPUTS: dict[str, tuple[Edit, set[str]]] = {
     "link retargeted": (retargeted, {"grind", "bake", "sieve"}),
     "link to the same bytes": (retargeted_to_the_same, set()),
     "another step's input": (
-        lambda mill: (mill.grain.parent / "one.txt").write_text("two") and None,
+        lambda mill: (mill.grain.parent / "one.txt").write_text("two"),
         {"weigh"},
     ),
 }
