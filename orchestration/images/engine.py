@@ -24,6 +24,8 @@ _ASK_PYTHON = (
     "print(platform.python_implementation(), platform.python_version()); "
     "print(sys.platform, platform.machine())"
 )
+# An engine that writes a layer of gigabytes answers nobody else meanwhile.
+_ANSWER_SECONDS = 600
 
 
 class PushError(Exception):
@@ -34,17 +36,16 @@ class Engine:
     """A connection to the Docker engine that the user's ``docker`` command uses.
 
     Args:
-        stall_seconds: How long a transfer may stand still before it counts as failed.
+        stall_seconds: How long a push may stand still before it counts as failed.
 
     Raises:
         UserError: No engine answers.
     """
 
     def __init__(self, stall_seconds: int = 60) -> None:
+        self._stall_seconds = stall_seconds
         try:
-            self._client = docker.DockerClient(
-                base_url=_address(), timeout=stall_seconds, version="auto"
-            )
+            self._client = _connect(_ANSWER_SECONDS)
             self._client.ping()
         except (DockerException, RequestException, OSError):
             raise UserError(
@@ -162,7 +163,7 @@ class Engine:
         """
         repository, _, tag = name.rpartition(":")
         try:
-            for message in self._client.api.push(
+            for message in _connect(self._stall_seconds).api.push(
                 repository, tag=tag, stream=True, decode=True
             ):
                 if "error" in message:
@@ -180,6 +181,11 @@ class Engine:
             return dict(self._client.images.get(image).attrs)
         except ImageNotFound:
             return None
+
+
+def _connect(seconds: int) -> docker.DockerClient:
+    """Connect to the engine; whoever waits longer than this for an answer gives up."""
+    return docker.DockerClient(base_url=_address(), timeout=seconds, version="auto")
 
 
 def _address() -> str | None:
