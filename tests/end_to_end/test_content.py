@@ -99,3 +99,19 @@ def test_a_graph_that_is_remembered_starts_no_pants(
     orchard.append("src/domains/apples/ripen.py")
     with pytest.raises(UserError, match="peek :: failed"):
         tags(orchard, tmp_path)
+
+
+def test_the_daemon_outlives_an_edit(
+    same_orchard: Orchard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As ./strata itself is started: with the tree on the path.
+    root = same_orchard.tree.root
+    monkeypatch.setenv("PYTHONPATH", f"{root}:{root / 'src'}")
+    daemons = []
+    for _ in range(2):
+        same_orchard.append("src/domains/apples/ripen.py")
+        tags(same_orchard, tmp_path)
+        (pid,) = root.glob(".pids/*/pantsd/pid")
+        daemons.append(pid.read_text())
+
+    assert daemons[0] == daemons[1]
