@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -86,6 +86,7 @@ class _Running:
     ran: int = 0
     failure: JobResult | None = None
     failed_log: Path | None = None
+    moved: set[str] = field(default_factory=set)
 
 
 class PipelineRun:
@@ -202,6 +203,7 @@ class PipelineRun:
         )
         self._store.add(Path(provided.code), code)
         running = _Running(plan, provided, code.reference, deque([None]))
+        self._move_inputs(running)
         items = None
         if plan.items is not None:
             running.waiting = deque(plan.missing_items)
@@ -216,6 +218,20 @@ class PipelineRun:
         self._watcher.started(plan.name, plan.reason, items)
         if not running.waiting:
             self._finish(running)
+
+    def _move_inputs(self, running: _Running) -> None:
+        """Store the inputs that a command cannot use where they lie."""
+        mapped = self._planner.pipeline.steps[running.plan.name].map
+        for name, one in sorted(running.plan.inputs.items()):
+            if one.path is None or self._engine.reaches(Path(one.path)):
+                continue
+            content = self._planner.content(one)
+            self._store.add(Path(one.path), content)
+            if name == mapped:
+                for part in content.items().values():
+                    if not part.is_file:
+                        self._store.add_manifest(part)
+            running.moved.add(name)
 
     def _feed(self) -> None:
         """Hand out as much work as there are hands for, so that memory stays flat."""
@@ -244,7 +260,10 @@ class PipelineRun:
             module=plan.code.module,
             arguments=own.arguments,
             processes=step.resources.processes,
-            inputs=own.inputs,
+            inputs={
+                name: replace(one, path=None) if name in running.moved else one
+                for name, one in own.inputs.items()
+            },
             outputs=step.outputs,
             variables=plan.variables,
             timeout=step.timeout,

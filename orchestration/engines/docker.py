@@ -102,6 +102,22 @@ class DockerEngine:
         self._provided[plan.name] = (step, plan, provided)
         return provided
 
+    def reaches(self, path: Path) -> bool:
+        """Whether a command can use an input where it lies: if no link leads out."""
+        folders = [path]
+        while folders:
+            folder = folders.pop()
+            if folder.is_symlink():
+                return False
+            if folder.is_dir():
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if entry.is_symlink():
+                            return False
+                        if entry.is_dir():
+                            folders.append(Path(entry.path))
+        return True
+
     def launcher(self, job: Job) -> Launcher:
         """Say how the launcher is started: one container for the jobs of a step."""
         step, plan, provided = self._provided[job.step.removesuffix(".items")]
@@ -113,7 +129,7 @@ class DockerEngine:
         for path in sorted({str(code), str(packages), provided.code}):
             command += ["--volume", f"{path}:{path}:ro"]
         for one in plan.inputs.values():
-            if one.path is not None:
+            if one.path is not None and self.reaches(Path(one.path)):
                 command += ["--volume", f"{one.path}:{one.path}:ro"]
         command += ["--volume", f"{self._scratch}:{self._scratch}"]
         if "://" in self._store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from orchestration.engines.workers import Launcher
@@ -46,6 +47,9 @@ class Engine(Protocol):
             UserError: The engine is not there.
             RunError: The environment or the image cannot be made.
         """
+
+    def reaches(self, path: Path) -> bool:
+        """Whether a command can use an input where it lies; else it gets a copy."""
 
     def launcher(self, job: Job) -> Launcher:
         """Say how the launcher for a job of a provided step is started."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from orchestration.checkout import Checkout
 from orchestration.engines.engine import Provided
@@ -50,6 +51,10 @@ class LocalEngine:
             self._checkout, self._tree, sorted(plan.code.files), {}
         )
         return Provided(str(code), str(environment), None)
+
+    def reaches(self, path: Path) -> bool:
+        """Whether a command can use an input where it lies: always."""
+        return True
 
     def launcher(self, job: Job) -> Launcher:
         """Say how the launcher is started: all jobs share one."""

@@ -156,6 +156,10 @@ class Planner:
                 found |= self.upstream(one)
         return found
 
+    def content(self, source: JobInput) -> Content:
+        """Give what an input is made of."""
+        return self._reader.content(source)
+
     def code(self, name: str) -> StepCode:
         """Give what a step runs.
 
