@@ -7,9 +7,11 @@ moment itself; what it does not retry (a body that breaks off) is tried again he
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -192,6 +194,14 @@ class BucketObjects(Objects):
             for blob, size in zip(blobs, sizes)
             if size is not None and blob.size in (None, size)
         }
+
+    def rely_on(self, blobs: Sequence[Blob]) -> set[str]:
+        if not blobs:
+            return set()
+        # Objects cannot be given another time without being written again.
+        document = {"names": sorted(blob.name for blob in blobs)}
+        self.put(f"uses/{secrets.token_hex(12)}", json.dumps(document).encode())
+        return self.sound(blobs)
 
     def digest(self, name: str) -> str | None:
         hashed = hashlib.sha256()

@@ -135,6 +135,14 @@ class Objects(ABC):
         """
 
     @abstractmethod
+    def rely_on(self, blobs: Sequence[Blob]) -> set[str]:
+        """Keep objects from being collected as garbage while they are about to be used.
+
+        Returns:
+            The names of those that are there still.
+        """
+
+    @abstractmethod
     def digest(self, name: str) -> str | None:
         """Read an object and give the SHA-256 of its bytes; None if it is not there."""
 
@@ -145,6 +153,10 @@ class Objects(ABC):
     @abstractmethod
     def settle(self) -> None:
         """Have what was written outlast a power failure."""
+
+    def path(self, name: str) -> Path | None:
+        """Give the file that an object is, if it is one."""
+        return None
 
     def sweep(self) -> int:
         """Remove what killed writers left more than a day ago, and count it."""
