@@ -16,6 +16,7 @@ _COMMANDS = {
     "exec": "run a task's script in the task's environment",
     "shell": "open a shell in a task's environment",
     "notebook": "open JupyterLab on a task's environment",
+    "store": "see what is stored, check it, and copy or remove it",
     "hooks": "have git build changed images after each commit",
 }
 _HELP = """usage: strata [--help] COMMAND ...
