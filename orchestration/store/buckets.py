@@ -170,6 +170,8 @@ class BucketObjects(Objects):
 
     def upload(self, source: Path, blob: Blob, moved: Callable[[int], None]) -> None:
         # Of a file that is at work, no attempt may take what another has seen.
+        if not source.exists():
+            raise WrongBytes(blob.name)
         self._write(lambda: self._upload(source, blob))
         moved(os.stat(source).st_size if blob.size is None else blob.size)
 

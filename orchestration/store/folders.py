@@ -116,6 +116,8 @@ class FolderObjects(Objects):
                 (self.root / name).unlink(missing_ok=True)
 
     def upload(self, source: Path, blob: Blob, moved: Callable[[int], None]) -> None:
+        if not source.exists():
+            raise WrongBytes(blob.name)
         with self._told(), self._unfinished() as new:
             if _copy(str(source), str(new), 0o644, moved, durable=True) != (
                 blob.digest,

@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from common.errors import UserError
-from orchestration.names import nearest
 
 _SCHEMES = ("az", "file", "gs", "memory", "s3")
 
@@ -106,7 +105,8 @@ class Objects(ABC):
             moved: Is called with the bytes that were moved since the last call.
 
         Raises:
-            WrongBytes: The file has not these bytes; there is no new object then.
+            WrongBytes: The file is not there, or has not these bytes; there is no new
+                object then.
         """
 
     @abstractmethod
@@ -182,8 +182,8 @@ def open_objects(address: str) -> Objects:
         return _folder(Path(address))
     if scheme not in _SCHEMES:
         raise UserError(
-            f"{shown}: there are no stores of the kind {scheme}:"
-            f"{nearest(scheme, _SCHEMES)}; a folder, s3://, az:// and gs:// are"
+            f"{shown}: there are no stores of the kind {scheme}:; a folder, s3://, "
+            "az:// and gs:// are"
         )
     parts = urlsplit(address)
     if "@" in parts.netloc or parts.query or parts.fragment:
