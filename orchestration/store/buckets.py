@@ -242,20 +242,13 @@ class BucketObjects(Objects):
                         _compare(hashed, size, blob)
                     yield part
 
-            try:
-                obstore.put(
-                    self._store,
-                    blob.name,
-                    parts(),
-                    chunk_size=_PART,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
-            except WrongBytes:
-                raise
-            except Exception as error:
-                if isinstance(error.__cause__, WrongBytes):
-                    raise error.__cause__ from None
-                raise
+            obstore.put(
+                self._store,
+                blob.name,
+                parts(),
+                chunk_size=_PART,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
 
     def _chunks(self, name: str, size: int | None) -> Iterator[bytes]:
         """Read an object in parts, some of them ahead, each tried again by itself.

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from common.errors import UserError
 from orchestration.file_digests import FileDigests
 from orchestration.store import upkeep
 from orchestration.store.content import Content, read_content
-from orchestration.store.errors import CorruptArtifact
+from orchestration.store.errors import CorruptArtifact, StoreError
+from orchestration.store.objects import Blob
 from orchestration.store.store import Store
 
 # Above the size at which objects are moved in parts.
@@ -178,6 +180,52 @@ def test_a_copy_has_all_and_is_copied_once(
     assert upkeep.copy(there, back).records == 1
     assert back.run("run")["state"] == "done"
     assert upkeep.verify(back).removed == ()
+
+
+@pytest.mark.parametrize("name", ["large", "deep/er/script"])
+def test_a_file_that_changes_while_it_is_stored_is_not(
+    address: str, folder: Path, name: str
+) -> None:
+    store = Store.open(address)
+    content = read(folder)
+    digest = next(e.digest for e in content.entries if e.path == name)
+    with (folder / name).open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"?")
+
+    with pytest.raises(StoreError, match=f"{name} was changed while it was stored"):
+        store.add(folder, content)
+
+    assert store.objects.size(f"cas/{digest}") is None
+    assert store.missing([content.reference]) == {content.reference}
+    assert upkeep.verify(store).removed == ()
+
+
+def test_garbage_goes_from_every_store_and_what_is_relied_on_stays(
+    address: str, folder: Path, tmp_path: Path
+) -> None:
+    store = Store.open(address)
+    content = read(folder / "deep")
+    store.add(folder / "deep", content)
+    store.add_record("fruit", "grow", "kept", record_of(content))
+    store.add_record("fruit", "grow", "gone", record_of(content))
+    gone, used = store.add_text(b"gone"), store.add_text(b"used")
+    steps = {"grow": {"task": "fruit", "step": "grow", "key": "kept"}}
+    run = {"started": "2026-01-01T00:00:00+00:00", "state": "done", "steps": steps}
+    store.remember_run("fruit", "run", run)
+    assert upkeep.collect(store).records == 0
+
+    # As if it were an hour later.
+    later = timedelta(hours=-1)
+    assert upkeep.collect(store, grace=later, dry_run=True).files == 2
+    if not address.startswith("/"):  # a file in a folder is given another time
+        store.objects.rely_on([Blob(f"cas/{used[5:]}", used[5:], 4)])
+        assert upkeep.collect(store, grace=later).files == 1
+        assert store.missing([gone, used]) == {gone}
+    upkeep.collect(store, grace=later)
+    assert store.missing([gone, used, content.reference]) == {gone, used}
+    assert store.keys("fruit", "grow") == {"kept"}
+    assert upkeep.verify(store).removed == ()
 
 
 WRITER = """
