@@ -30,7 +30,7 @@ HOURS = 3600.0
 keys = st.integers(0, 5).map("key{}".format)
 # Few of each, so that artifacts share files.
 trees = st.dictionaries(
-    st.sampled_from(["a", "b/c", "b/d", "e"]), st.sampled_from(["", "1", "22"])
+    st.sampled_from(["a", "b/c", "b/d", "e"]), st.integers(0, 40).map("{0}{0}".format)
 )
 
 
@@ -74,6 +74,7 @@ class Machine(RuleBasedStateMachine):
     def be_killed_in_a_step(self, key: str, tree: dict[str, str], count: int) -> None:
         made = self.written(tree)
         killed_at(count, lambda: self.keep(key, *made))
+        assert upkeep.verify(self.store).removed == ()
         record = self.store.record(TASK, STEP, key)
         if record is None:
             assert key not in self.records
@@ -113,6 +114,7 @@ class Machine(RuleBasedStateMachine):
             if (self.record_file(key)).stat().st_mtime > time.time() - HOURS / 2
         }
         work()
+        assert upkeep.verify(self.store).removed == ()
         left = self.store.keys(TASK, STEP)
         assert left >= self.records.keys() & (reached | recent)
         for key in self.records.keys() - left:
@@ -174,8 +176,8 @@ def test_a_store_keeps_what_it_promised() -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=40,
-            stateful_step_count=20,
+            max_examples=80,
+            stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -146,13 +146,16 @@ def test_a_clock_that_was_set_back_takes_nothing(garden: Garden) -> None:
 
 def test_garbage_that_is_used_again_stays(garden: Garden, tmp_path: Path) -> None:
     garden.grow("old", 2 * DAY)
+    garden.grow("other", 2 * DAY)
     content = read_content(tmp_path / "old", FileDigests(Path("/"), None), "inside")
 
-    garden.store.add(tmp_path / "old", content)  # a record is about to follow
+    # A record is about to follow.
+    garden.store.add(tmp_path / "old", content)
+    own = garden.store.add_text(b"other")
 
     told = upkeep.collect(garden.store)
-    assert (told.records, told.trees, told.files) == (1, 0, 0)
-    assert garden.store.missing([content.reference]) == set()
+    assert (told.records, told.trees, told.files) == (2, 1, 0)
+    assert garden.store.missing([content.reference, own]) == set()
 
 
 def test_a_run_that_cannot_be_read_stops_the_collector(garden: Garden) -> None:
