@@ -25,18 +25,20 @@ _COMMANDS = {
     "shell": "open a shell in a task's environment",
     "notebook": "open JupyterLab on a task's environment",
     "schema": "print the JSON Schema of pipeline.yaml, for editors",
+    "store": "see what is stored, check it, and copy or remove it",
     "hooks": "have git build changed images after each commit",
 }
 _HELP = """usage: strata [--help] COMMAND ...
 
-Experiments as images, and their environments at hand.
+Pipelines whose steps run only when something that they depend on has changed;
+experiments as images, and their environments at hand.
 
 {commands}
 
 strata COMMAND --help says more.
 
 example:
-  ./strata exec digit_recognition train -- --epochs 5"""
+  ./strata run digit_recognition --profile toy"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

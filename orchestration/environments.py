@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from common.errors import RunError
 from orchestration.atomic_files import make_folder_once
 
@@ -69,7 +71,6 @@ def provide_environment(
 
 
 def _uv(*arguments: str) -> None:
-    uv = Path(sys.executable).parent / "uv"
     # Wheels that lie on this machine are not what the locks name.
     environment = {
         name: value
@@ -77,7 +78,7 @@ def _uv(*arguments: str) -> None:
         if name not in ("UV_FIND_LINKS", "VIRTUAL_ENV")
     }
     done = subprocess.run(
-        [str(uv), *arguments],
+        [find_uv_bin(), *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         # A person sees uv's own progress; otherwise it is kept for the error.

@@ -10,9 +10,9 @@ from rich.filesize import decimal
 from common.command_line import Parser, say
 from common.errors import UserError
 from orchestration.checkout import Checkout
+from orchestration.chosen_store import add_store, open_store
 from orchestration.commands.logs import find_step
 from orchestration.names import nearest
-from orchestration.pipelines.opening import add_store, open_store
 from orchestration.runs import find_run
 from orchestration.screen import Screen
 

@@ -9,8 +9,8 @@ from typing import Any
 from common.command_line import Parser
 from common.errors import UserError
 from orchestration.checkout import Checkout
+from orchestration.chosen_store import add_store, open_store
 from orchestration.names import nearest
-from orchestration.pipelines.opening import add_store, open_store
 from orchestration.pipelines.planning import items_of
 from orchestration.runs import find_run
 from orchestration.store.store import Store

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from common.command_line import Parser, positive_int, say
 from orchestration.checkout import Checkout
-from orchestration.pipelines.opening import add_store, open_store
+from orchestration.chosen_store import add_store, open_store
 from orchestration.tables import table
 
 

@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from common.command_line import Parser, say
 from orchestration.checkout import Checkout
-from orchestration.pipelines.opening import add_store, open_store
+from orchestration.chosen_store import add_store, open_store
 from orchestration.runs import find_run
 from orchestration.tables import table
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import UserError
+from orchestration.atomic_files import write_atomically
 from orchestration.checkout import Checkout
 from orchestration.engines.engine import Provided
 from orchestration.engines.workers import Launcher
@@ -75,12 +77,17 @@ class DockerEngine:
         self._provided: dict[str, tuple[Step, StepPlan, Provided]] = {}
 
     def platform(self) -> Platform:
-        """Say what steps run on; the base is built if it is missing."""
+        """Say what steps run on. A base that is not known yet is built and asked."""
         base = self._builder.base
-        if not self._daemon.has(base.name):
-            self._tell(f"building {base.name} ...")
+        memory = self._checkout.cache / "pythons" / f"{base.digest[:24]}.json"
+        try:
+            python, machine = json.loads(memory.read_bytes())
+        except (OSError, ValueError):
+            if not self._daemon.has(base.name):
+                self._tell(f"building {base.name} ...")
             self._builder.build_base(lambda line: None)
-        python, machine = self._daemon.python(base.name)
+            python, machine = self._daemon.python(base.name)
+            write_atomically(memory, json.dumps([python, machine]).encode())
         return image_platform(python, machine, base.digest)
 
     def provide(self, step: Step, plan: StepPlan) -> Provided:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from common.command_line import Parser
 from common.errors import UserError
 from orchestration.checkout import Checkout
+from orchestration.chosen_store import add_store, open_store
 from orchestration.names import nearest
 from orchestration.pipelines.code import Scripts
 from orchestration.pipelines.inputs import InputReader
@@ -91,26 +91,6 @@ def pipeline_parser(name: str, description: str, example: str) -> Parser:
     )
     add_store(made)
     return made
-
-
-def add_store(parser: Parser) -> None:
-    """Add the flag that says where results are kept."""
-    parser.add_argument(
-        "--store",
-        metavar="ADDRESS",
-        help="where results are kept: a folder, s3://, az:// or gs://; from "
-        "STRATA_STORE if left out, else in the user's cache",
-    )
-
-
-def open_store(checkout: Checkout, given: str | None) -> Store:
-    """Open the store that is asked for, or the user's own.
-
-    Raises:
-        UserError: It is no address of a store.
-    """
-    address = given or os.environ.get("STRATA_STORE") or str(checkout.cache / "store")
-    return Store.open(address)
 
 
 def open_pipeline(args: argparse.Namespace) -> Opened:

@@ -7,9 +7,11 @@ moment itself; what it does not retry (a body that breaks off) is tried again he
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -168,6 +170,8 @@ class BucketObjects(Objects):
 
     def upload(self, source: Path, blob: Blob, moved: Callable[[int], None]) -> None:
         # Of a file that is at work, no attempt may take what another has seen.
+        if not source.exists():
+            raise WrongBytes(blob.name)
         self._write(lambda: self._upload(source, blob))
         moved(os.stat(source).st_size if blob.size is None else blob.size)
 
@@ -192,6 +196,14 @@ class BucketObjects(Objects):
             for blob, size in zip(blobs, sizes)
             if size is not None and blob.size in (None, size)
         }
+
+    def rely_on(self, blobs: Sequence[Blob]) -> set[str]:
+        if not blobs:
+            return set()
+        # Objects cannot be given another time without being written again.
+        document = {"names": sorted(blob.name for blob in blobs)}
+        self.put(f"uses/{secrets.token_hex(12)}", json.dumps(document).encode())
+        return self.sound(blobs)
 
     def digest(self, name: str) -> str | None:
         hashed = hashlib.sha256()
@@ -230,20 +242,13 @@ class BucketObjects(Objects):
                         _compare(hashed, size, blob)
                     yield part
 
-            try:
-                obstore.put(
-                    self._store,
-                    blob.name,
-                    parts(),
-                    chunk_size=_PART,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
-            except WrongBytes:
-                raise
-            except Exception as error:
-                if isinstance(error.__cause__, WrongBytes):
-                    raise error.__cause__ from None
-                raise
+            obstore.put(
+                self._store,
+                blob.name,
+                parts(),
+                chunk_size=_PART,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
 
     def _chunks(self, name: str, size: int | None) -> Iterator[bytes]:
         """Read an object in parts, some of them ahead, each tried again by itself.

@@ -30,6 +30,8 @@ _UNFINISHED = "tmp"
 _LOCK = "lock"
 _VERIFIED = "verified"
 _DAY_SECONDS = 24 * 3600
+# Well within the time for which garbage is kept.
+_RECENT_SECONDS = 1200
 # A file system without hard links says one of these.
 _NO_LINKS = (EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM)
 
@@ -114,6 +116,8 @@ class FolderObjects(Objects):
                 (self.root / name).unlink(missing_ok=True)
 
     def upload(self, source: Path, blob: Blob, moved: Callable[[int], None]) -> None:
+        if not source.exists():
+            raise WrongBytes(blob.name)
         with self._told(), self._unfinished() as new:
             if _copy(str(source), str(new), 0o644, moved, durable=True) != (
                 blob.digest,
@@ -178,6 +182,21 @@ class FolderObjects(Objects):
                 break  # a store that may only be read, or is full
         return sound
 
+    def rely_on(self, blobs: Sequence[Blob]) -> set[str]:
+        there = set()
+        limit = time.time() - _RECENT_SECONDS
+        with self._told():
+            for blob in blobs:
+                path = self.root / blob.name
+                try:
+                    # A file of another stat will be hashed again: not each time.
+                    if not limit < path.stat().st_mtime:
+                        os.utime(path)
+                except FileNotFoundError:
+                    continue
+                there.add(blob.name)
+        return there
+
     def digest(self, name: str) -> str | None:
         with self._told():
             try:
@@ -203,6 +222,9 @@ class FolderObjects(Objects):
             for folder in ("cas", "trees"):
                 if (self.root / folder).is_dir():
                     _make_durable(self.root / folder)
+
+    def path(self, name: str) -> Path | None:
+        return self.root / name
 
     def sweep(self) -> int:
         count = 0

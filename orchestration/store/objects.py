@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from common.errors import UserError
-from orchestration.names import nearest
 
 _SCHEMES = ("az", "file", "gs", "memory", "s3")
 
@@ -106,7 +105,8 @@ class Objects(ABC):
             moved: Is called with the bytes that were moved since the last call.
 
         Raises:
-            WrongBytes: The file has not these bytes; there is no new object then.
+            WrongBytes: The file is not there, or has not these bytes; there is no new
+                object then.
         """
 
     @abstractmethod
@@ -135,6 +135,14 @@ class Objects(ABC):
         """
 
     @abstractmethod
+    def rely_on(self, blobs: Sequence[Blob]) -> set[str]:
+        """Keep objects from being collected as garbage while they are about to be used.
+
+        Returns:
+            The names of those that are there still.
+        """
+
+    @abstractmethod
     def digest(self, name: str) -> str | None:
         """Read an object and give the SHA-256 of its bytes; None if it is not there."""
 
@@ -145,6 +153,10 @@ class Objects(ABC):
     @abstractmethod
     def settle(self) -> None:
         """Have what was written outlast a power failure."""
+
+    def path(self, name: str) -> Path | None:
+        """Give the file that an object is, if it is one."""
+        return None
 
     def sweep(self) -> int:
         """Remove what killed writers left more than a day ago, and count it."""
@@ -170,8 +182,8 @@ def open_objects(address: str) -> Objects:
         return _folder(Path(address))
     if scheme not in _SCHEMES:
         raise UserError(
-            f"{shown}: there are no stores of the kind {scheme}:"
-            f"{nearest(scheme, _SCHEMES)}; a folder, s3://, az:// and gs:// are"
+            f"{shown}: there are no stores of the kind {scheme}:; a folder, s3://, "
+            "az:// and gs:// are"
         )
     parts = urlsplit(address)
     if "@" in parts.netloc or parts.query or parts.fragment:

@@ -125,7 +125,7 @@ class Store:
             _blob(entry): path / entry.path if entry.path else path
             for entry in content.files
         }
-        there = self.objects.sound(list(sources))
+        there = self._there(list(sources))
         lacking = sorted(
             (blob for blob in sources if blob.name not in there),
             key=lambda blob: -(blob.size or 0),
@@ -150,7 +150,7 @@ class Store:
         """Store bytes as a file, and give its reference."""
         digest = hashlib.sha256(data).hexdigest()
         blob = Blob(f"cas/{digest}", digest, len(data))
-        if not self.objects.sound([blob]):
+        if not self._there([blob]):
             self.objects.put(blob.name, data)
         return f"file:{digest}"
 
@@ -322,6 +322,11 @@ class Store:
                 return document
         raise UserError(f"{self.address}: there is no run {run_id}")
 
+    def _there(self, blobs: Sequence[Blob]) -> set[str]:
+        """Give the names of those that are there and will not go."""
+        sound = self.objects.sound(blobs)
+        return self.objects.rely_on([blob for blob in blobs if blob.name in sound])
+
     def _runs(self, pipeline: str | None) -> list[RunName]:
         folder = "runs" if pipeline is None else f"runs/{pipeline}"
         parsed = [RunName.parse(found.name) for found in self.objects.list(folder)]
@@ -353,10 +358,9 @@ class Store:
         return None
 
     def _add_manifest(self, data: bytes) -> None:
-        digest = hashlib.sha256(data).hexdigest()
-        if self.objects.get(f"trees/{digest}") != data:
-            self.objects.settle()
-            self.objects.put(f"trees/{digest}", data)
+        # Once more if it is there: garbage that is used again is no garbage any more.
+        self.objects.settle()
+        self.objects.put(f"trees/{hashlib.sha256(data).hexdigest()}", data)
 
     def _fill(
         self, reference: str, content: Content, new: Path, progress: Progress | None
