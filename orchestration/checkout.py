@@ -61,6 +61,8 @@ class Checkout:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                # Names of files, and what is in them, may be no text.
+                errors="surrogateescape",
                 check=True,
             )
         except FileNotFoundError:

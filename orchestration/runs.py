@@ -75,7 +75,7 @@ def begin_document(
         "started": datetime.now(UTC).isoformat(),
         "commit": checkout.commit(),
         "branch": checkout.branch(),
-        "diff": store.add_text(diff.encode()) if diff else None,
+        "diff": store.add_text(os.fsencode(diff)) if diff else None,
         "host": platform.node(),
         "user": user_name(),
         "steps": {},

@@ -101,7 +101,7 @@ def engine() -> Iterator[docker.DockerClient]:
         missing("no Docker engine answers")
     yield client
     # The tests' own images; what they build on stays for the next time.
-    for name in ("apples", "pears"):
+    for name in ("apples", "mill", "pears"):
         for image in client.images.list(filters={"reference": f"*/{name}"}):
             image.remove(force=True)
         for image in client.images.list(filters={"reference": f"*/*/{name}"}):
