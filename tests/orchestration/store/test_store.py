@@ -13,10 +13,12 @@ import pytest
 
 from common.errors import UserError
 from orchestration.file_digests import FileDigests
+from orchestration.store import upkeep
 from orchestration.store.content import Content, read_content
 from orchestration.store.errors import CorruptArtifact, StoreError
 from orchestration.store.objects import shown_address
 from orchestration.store.store import Store
+from tests.orchestration.store.crashes import killed_at
 
 
 @pytest.fixture
@@ -100,6 +102,31 @@ def test_a_file_that_changes_while_it_is_stored_is_not(
     assert store.missing([content.reference]) == {content.reference}
     assert not blob_of(store, b"two").exists()
     assert os.listdir(Path(store.address, "tmp")) == []
+
+
+def test_a_writer_that_is_killed_anywhere_leaves_all_or_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
+    content = read(folder)
+    output = {"reference": content.reference, "size": content.size}
+    killed, count = True, 0
+    while killed:
+        store = Store.open(str(tmp_path / f"store-{count}"))
+
+        def keep(store: Store = store) -> None:
+            store.add(folder, content)
+            document = {"outputs": {"out": output}, "finished": "2026"}
+            store.add_record("fruit", "grow", "key", document)
+
+        killed = killed_at(count, keep)
+        record = store.record("fruit", "grow", "key")
+        assert record is None or store.missing([content.reference]) == set()
+        assert upkeep.verify(store).removed == ()
+        keep()
+        assert store.record("fruit", "grow", "key") is not None
+        store.restore(content.reference, tmp_path / f"back-{count}")
+        count += 1
+    assert count > 15
 
 
 @pytest.mark.parametrize("damage", [b"eno", b"on", b"", b"one!"])

@@ -18,6 +18,7 @@ from orchestration.store import upkeep
 from orchestration.store.content import read_content
 from orchestration.store.errors import StoreError
 from orchestration.store.store import Store
+from tests.orchestration.store.crashes import killed_at
 
 DAY = 24 * 3600.0
 
@@ -156,6 +157,28 @@ def test_garbage_that_is_used_again_stays(garden: Garden, tmp_path: Path) -> Non
     told = upkeep.collect(garden.store)
     assert (told.records, told.trees, told.files) == (2, 1, 0)
     assert garden.store.missing([content.reference, own]) == set()
+
+
+def test_a_collector_that_is_killed_anywhere_leaves_a_sound_store(
+    tmp_path: Path,
+) -> None:
+    killed, count = True, 0
+    while killed:
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        garden = Garden(Store.open(str(folder / "store")), folder)
+        garden.grow("kept", 2 * DAY)
+        garden.grow("gone", 2 * DAY)
+        garden.run("run", DAY, DAY, "kept")
+        garden.run("old", 9 * DAY, 9 * DAY, "gone")
+        killed = killed_at(
+            count, lambda: upkeep.collect(garden.store, timedelta(days=8))
+        )
+        assert upkeep.verify(garden.store).removed == ()
+        assert "kept" in garden.keys()
+        count += 1
+    assert garden.keys() == {"kept"}
+    assert count > 5
 
 
 def test_a_run_that_cannot_be_read_stops_the_collector(garden: Garden) -> None:
