@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
             selected,
             known,
             {"run": run_id, "commit": document["commit"] or "", "user": user_name()},
-            screen,
+            _Keeper(opened, document, screen),
         )
         state = "stopped"
         start = time.monotonic()
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
             ends = run.execute()
             failed = any(end.state == "failed" for end in ends.values())
             state = "failed" if failed else "done"
-        except RunError:
+        except Exception:
             state = "failed"
             raise
         finally:
@@ -84,9 +84,6 @@ def main(arguments: Sequence[str]) -> None:
                 "state": state,
                 "finished": datetime.now(UTC).isoformat(),
                 "seconds": round(time.monotonic() - start, 3),
-                "steps": {
-                    name: step_document(name, end) for name, end in run.ends.items()
-                },
             }
             opened.store.remember_run(opened.name, run_id, document)
     if args.json:
@@ -99,6 +96,40 @@ def main(arguments: Sequence[str]) -> None:
             f"{', '.join(names)} failed; ./strata logs {run_id} {names[0]} has the "
             "log, and the same command goes on from here"
         )
+
+
+class _Keeper:
+    """Writes down each step as it ends, and passes on what it is told.
+
+    Args:
+        opened: The pipeline and the store.
+        document: The run's document.
+        screen: Is told everything.
+    """
+
+    def __init__(
+        self, opened: Opened, document: dict[str, Any], screen: ProgressScreen
+    ) -> None:
+        self._opened = opened
+        self._document = document
+        self._screen = screen
+
+    def started(self, step: str, reason: str, items: int | None) -> None:
+        """Pass it on."""
+        self._screen.started(step, reason, items)
+
+    def advanced(self, step: str, done: int) -> None:
+        """Pass it on."""
+        self._screen.advanced(step, done)
+
+    def ended(self, step: str, end: StepEnd) -> None:
+        """Keep how a step ended, for those who look and for garbage collection."""
+        self._document["steps"][step] = step_document(step, end)
+        if end.state != "cached":
+            self._opened.store.remember_run(
+                self._opened.name, self._document["id"], self._document
+            )
+        self._screen.ended(step, end)
 
 
 def step_document(name: str, end: StepEnd) -> dict[str, Any]:
