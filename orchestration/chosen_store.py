@@ -19,11 +19,11 @@ def add_store(parser: Parser) -> None:
     )
 
 
-def open_store(checkout: Checkout, given: str | None) -> Store:
+def open_store(given: str | None) -> Store:
     """Open the store that is asked for, or the user's own.
 
     Raises:
         UserError: It is no address of a store.
     """
-    address = given or os.environ.get("STRATA_STORE") or str(checkout.cache / "store")
-    return Store.open(address)
+    address = given or os.environ.get("STRATA_STORE")
+    return Store.open(address or str(Checkout.of_this_code().cache / "store"))

@@ -9,7 +9,6 @@ from rich.filesize import decimal
 
 from common.command_line import Parser, say
 from common.errors import UserError
-from orchestration.checkout import Checkout
 from orchestration.chosen_store import add_store, open_store
 from orchestration.commands.logs import find_step
 from orchestration.names import nearest
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     step_name, slash, output = rest.partition("/")
     if not (colon and slash):
         raise UserError(f"{args.output} is no RUN:STEP/OUTPUT, such as last:train/run")
-    store = open_store(Checkout.of_this_code(), args.store)
+    store = open_store(args.store)
     run = find_run(store, run_name)
     step = find_step(run, step_name)
     if output not in step["outputs"]:

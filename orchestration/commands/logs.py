@@ -8,7 +8,6 @@ from typing import Any
 
 from common.command_line import Parser
 from common.errors import UserError
-from orchestration.checkout import Checkout
 from orchestration.chosen_store import add_store, open_store
 from orchestration.names import nearest
 from orchestration.pipelines.planning import items_of
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     add_store(parser)
     args = parser.parse_args(arguments)
-    store = open_store(Checkout.of_this_code(), args.store)
+    store = open_store(args.store)
     run = find_run(store, args.run)
     if args.diff:
         reference = run.get("diff")

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 
 from common.command_line import Parser, positive_int, say
-from orchestration.checkout import Checkout
 from orchestration.chosen_store import add_store, open_store
 from orchestration.tables import table
 
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str]) -> None:
     add_store(parser)
     parser.add_argument("--json", action="store_true", help="print them as JSON")
     args = parser.parse_args(arguments)
-    store = open_store(Checkout.of_this_code(), args.store)
+    store = open_store(args.store)
     found = [store.run(one) for one in store.runs(args.pipeline)[: args.limit]]
     if args.json:
         say(json.dumps(found, indent=2, sort_keys=True))

@@ -9,7 +9,6 @@ from typing import Any
 from rich.filesize import decimal
 
 from common.command_line import Parser, say
-from orchestration.checkout import Checkout
 from orchestration.chosen_store import add_store, open_store
 from orchestration.runs import find_run
 from orchestration.tables import table
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     add_store(parser)
     parser.add_argument("--json", action="store_true", help="print its document")
     args = parser.parse_args(arguments)
-    store = open_store(Checkout.of_this_code(), args.store)
+    store = open_store(args.store)
     document = find_run(store, args.run)
     if args.json:
         say(json.dumps(document, indent=2, sort_keys=True))

@@ -14,7 +14,6 @@ from rich.filesize import decimal
 
 from common.command_line import Parser, say, warn
 from common.errors import RunError, UserError
-from orchestration.checkout import Checkout
 from orchestration.chosen_store import add_store, open_store
 from orchestration.names import nearest
 from orchestration.screen import Screen
@@ -61,7 +60,7 @@ def _list(words: Sequence[str]) -> None:
     parser = _parser("ls", "digit_recognition")
     parser.add_argument("task", nargs="?", metavar="TASK", help="a task; all if none")
     args = parser.parse_args(words)
-    store = _open(args.store)
+    store = open_store(args.store)
     steps = store.steps()
     if args.task is not None:
         tasks = sorted({task for task, _ in steps})
@@ -114,7 +113,7 @@ def _show(words: Sequence[str]) -> None:
         help="an artifact (tree:..., file:...), a step's key, or a run's id",
     )
     args = parser.parse_args(words)
-    store = _open(args.store)
+    store = open_store(args.store)
     if ":" in args.name:
         content = store.content(args.name)
         if args.json:
@@ -143,7 +142,7 @@ def _show(words: Sequence[str]) -> None:
 
 def _verify(words: Sequence[str]) -> None:
     args = _parser("verify", "--json").parse_args(words)
-    store = _open(args.store)
+    store = open_store(args.store)
     with Screen().transfer(f"reading {store.address}") as show:
         found = upkeep.verify(store, show)
     if args.json:
@@ -181,7 +180,7 @@ def _collect(words: Sequence[str]) -> None:
         "--dry-run", action="store_true", help="say what would go, and remove nothing"
     )
     args = parser.parse_args(words)
-    store = _open(args.store)
+    store = open_store(args.store)
     with Screen().steps(f"collecting garbage in {store.address}"):
         found = upkeep.collect(store, args.older_than, args.dry_run, args.grace)
     if args.json:
@@ -210,7 +209,7 @@ def _copy(
     parser = _parser(action, "s3://team-bucket/strata")
     parser.add_argument("address", metavar="ADDRESS", help="the other store")
     args = parser.parse_args(words)
-    source, target = order(_open(args.store), Store.open(args.address))
+    source, target = order(open_store(args.store), Store.open(args.address))
     if source.address == target.address:
         raise UserError(f"{source.address} is both stores; name another")
     folder = source.objects.path("")
@@ -235,7 +234,7 @@ def _copy(
 
 def _usage(words: Sequence[str]) -> None:
     args = _parser("du", "--store s3://team-bucket/strata").parse_args(words)
-    store = _open(args.store)
+    store = open_store(args.store)
     usage = upkeep.disk_usage(store)
     if args.json:
         sizes = {name: asdict(part) for name, part in usage.items()}
@@ -269,10 +268,6 @@ def _parser(action: str, example: str) -> Parser:
         "--json", action="store_true", help="print JSON and nothing else"
     )
     return parser
-
-
-def _open(address: str | None) -> Store:
-    return open_store(Checkout.of_this_code(), address)
 
 
 def _duration(text: str) -> timedelta:

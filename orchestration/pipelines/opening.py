@@ -115,6 +115,6 @@ def open_pipeline(args: argparse.Namespace) -> Opened:
         tree,
         name,
         pipeline,
-        open_store(checkout, args.store),
+        open_store(args.store),
         Scripts(checkout.root, tree),
     )
