@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import common.errors
+import common.command_line
 from common.errors import RunError, UserError
 from orchestration.pipelines.script_flags import (
     ScriptArgument,
@@ -85,7 +85,7 @@ def test_nothing_of_the_work_is_done(describe: Describe, tmp_path: Path) -> None
 
 
 def test_a_parser_of_ours_tells_what_it_takes(tmp_path: Path) -> None:
-    ours = Path(common.errors.__file__).parent
+    ours = Path(common.command_line.__file__).parent
     (tmp_path / "src/domains/task").mkdir(parents=True)
     for name in ("command_line.py", "errors.py"):
         (tmp_path / "src/common").mkdir(exist_ok=True)

@@ -172,9 +172,8 @@ def test_a_collector_that_is_killed_anywhere_leaves_a_sound_store(
         garden.grow("gone", 2 * DAY)
         garden.run("run", DAY, DAY, "kept")
         garden.run("old", 9 * DAY, 9 * DAY, "gone")
-        killed = killed_at(
-            count, partial(upkeep.collect, garden.store, timedelta(days=8))
-        )
+        collect = partial(upkeep.collect, garden.store, timedelta(days=8))
+        killed = killed_at(count, collect)
         assert upkeep.verify(garden.store).removed == ()
         assert "kept" in garden.keys()
         count += 1
