@@ -30,6 +30,13 @@ def missing(part: str) -> None:
     pytest.skip(f"{part}; STRATA_REQUIRE_DOCKER=1 makes that an error")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> None:
+    """Leave a first `./pants test ::` as short as README says."""
+    if not os.environ.get("CI"):
+        pytest.skip("starts Pants, runs and containers for minutes; CI=true runs it")
+
+
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchard]:
     with scratch_tree(tmp_path_factory.mktemp("orchard") / "tree") as tree:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +11,6 @@ import pytest
 
 from tests.end_to_end.orchard import Orchard
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("STRATA_REQUIRE_DOCKER"),
-    reason="builds an image of 6 GB; STRATA_REQUIRE_DOCKER=1 runs it",
-)
 TASK = "digit_recognition"
 CONTENT = """\
 import hashlib, importlib.metadata, pathlib
