@@ -223,8 +223,7 @@ def _check(
         for plan in planner.plan(known)
         if plan.name in selected and plan.state != "cached"
     ]
-    if engine.name == "local":
-        check_scripts(opened, plans, engine)
+    check_scripts(opened, plans, engine)
 
 
 def _say_summary(run_id: str, ends: Mapping[str, StepEnd], seconds: float) -> None:

@@ -109,6 +109,14 @@ class DockerEngine:
         self._provided[plan.name] = (step, plan, provided)
         return provided
 
+    def python(self, provided: Provided, program: Path) -> list[str]:
+        """Say how the image's Python is started, with the code and the program."""
+        command = ["docker", "run", "--rm", "--init"]
+        command += ["--env", f"PYTHONPATH={provided.code}/src"]
+        for path in (provided.code, str(program)):
+            command += ["--volume", f"{path}:{path}:ro"]
+        return [*command, self._image, "python"]
+
     def reaches(self, path: Path) -> bool:
         """Whether a command can use an input where it lies: if no link leads out."""
         folders = [path]

@@ -48,6 +48,9 @@ class Engine(Protocol):
             RunError: The environment or the image cannot be made.
         """
 
+    def python(self, provided: Provided, program: Path) -> list[str]:
+        """Say how the Python of a provided step is started, to run a program."""
+
     def reaches(self, path: Path) -> bool:
         """Whether a command can use an input where it lies; else it gets a copy."""
 

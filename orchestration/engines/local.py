@@ -52,6 +52,10 @@ class LocalEngine:
         )
         return Provided(str(code), str(environment), None)
 
+    def python(self, provided: Provided, program: Path) -> list[str]:
+        """Say how the Python of a provided step is started: by its path."""
+        return [f"{provided.environment}/bin/python"]
+
     def reaches(self, path: Path) -> bool:
         """Whether a command can use an input where it lies: always."""
         return True

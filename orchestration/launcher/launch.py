@@ -77,14 +77,15 @@ def _run(job: Job, store: Store, folder: Path) -> JobResult:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for path in job.outputs.values():
         (folder / "work/outputs" / path).parent.mkdir(parents=True, exist_ok=True)
+    environment = _environment(job)
     started = datetime.now(UTC)
     start = time.monotonic()
     log = Path(job.log)
     try:
         status = run_command(
-            _command(job),
+            _command(job, environment),
             folder / "work",
-            _variables(job, folder),
+            _variables(job, environment, folder),
             log,
             job.timeout,
         )
@@ -141,7 +142,11 @@ def _source(job: Job, store: Store, one: JobInput) -> Path:
 
 def _check_input(job: Job, name: str, one: JobInput, source: Path) -> None:
     """Make sure that an input is what the step's key says that it is."""
-    memory = None if job.memory is None else memory_of(Path(job.memory), source)
+    memory = None
+    if one.path is None:
+        memory = memory_of(Path(job.scratch) / "memory", source)
+    elif job.memory is not None and job.item is None:
+        memory = memory_of(Path(job.memory), source)
     digests = FileDigests(Path("/"), memory)
     found = None
     if source.exists():
@@ -160,13 +165,19 @@ def memory_of(folder: Path, path: Path) -> Path:
     return folder / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
 
 
-def _command(job: Job) -> list[str]:
-    environment = Path(job.environment)
-    if job.packages is not None:
-        environment = make_folder_once(
-            Path(job.scratch) / "environment" / _digest(job.packages),
-            lambda new: view_environment(environment, job.packages or (), new),
-        )
+def _environment(job: Job) -> Path:
+    """Give the environment as far as the command may see it."""
+    whole = Path(job.environment)
+    if job.packages is None:
+        return whole
+    packages = job.packages
+    return make_folder_once(
+        Path(job.scratch) / "environment" / _digest(packages),
+        lambda new: view_environment(whole, packages, new),
+    )
+
+
+def _command(job: Job, environment: Path) -> list[str]:
     start = [str(environment / "bin/python"), "-P", "-m"]
     if job.processes > 1:
         share = ["--standalone", f"--nproc-per-node={job.processes}", "-m"]
@@ -174,9 +185,9 @@ def _command(job: Job) -> list[str]:
     return [*start, job.module, *job.arguments]
 
 
-def _variables(job: Job, folder: Path) -> dict[str, str]:
+def _variables(job: Job, environment: Path, folder: Path) -> dict[str, str]:
     return {
-        "PATH": f"{job.environment}/bin:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": f"{job.code}/src",
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-import obstore
 import requests
-from obstore.exceptions import BaseError
-from obstore.store import from_url
 
 from common.errors import RunError, UserError
 from orchestration.atomic_files import make_folder_once
+from orchestration.store.buckets import open_bucket
 
 _SECONDS = 60
 _CHUNK = 1 << 20
@@ -37,43 +36,34 @@ def fetch_dataset(address: str, cache: Path) -> Path:
     """
     if address.startswith("https://"):
         return _download(address, cache)
-    try:
-        return _copy(address, cache)
-    except BaseError as error:
-        raise RunError(f"{address} cannot be read: {type(error).__name__}") from None
+    return _copy(address, cache)
 
 
 def _copy(address: str, cache: Path) -> Path:
-    folder, _, last = address.rstrip("/").rpartition("/")
-    # A bucket has no folder above it.
-    top = from_url(address if folder.endswith("/") else folder)
-    prefix = None if folder.endswith("/") else last
-    listed = sorted(
-        (str(one["path"]), int(one["size"]), str(one["e_tag"]))
-        for page in obstore.list(top, prefix)
-        for one in page
-    )
-    if not listed and prefix is not None:
-        try:
-            one = obstore.head(top, prefix)
-        except FileNotFoundError:
-            raise UserError(f"{address}: there is nothing") from None
-        listed = [(prefix, int(one["size"]), str(one["e_tag"]))]
-    if not listed:
+    scheme, _, rest = address.partition("://")
+    bucket, _, path = rest.strip("/").partition("/")
+    objects = open_bucket(scheme, bucket, path, address)
+    found = sorted(objects.list(""), key=lambda one: one.name)
+    only = None
+    if not found and path:
+        above, _, only = path.rpartition("/")
+        objects = open_bucket(scheme, bucket, above, address)
+        one = objects.look(only)
+        found = [] if one is None else [one]
+    if not found:
         raise UserError(f"{address}: there is nothing")
 
     def fill(new: Path) -> None:
-        for name, _, _ in listed:
-            target = new / "content" / name
-            if not target.resolve().is_relative_to(new.resolve()):
-                raise RunError(f"{address}: the name {name!r} leads out of the folder")
+        for one in found:
+            target = Path(os.path.normpath(new / "content" / one.name))
+            if not target.is_relative_to(new / "content"):
+                raise RunError(f"{address}: {one.name!r} leads out of the folder")
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as file:
-                for part in obstore.get(top, name).stream(min_chunk_size=_CHUNK):
-                    file.write(part)
+            objects.fetch(one.name, target)
 
-    kept = _kept(cache, address, json.dumps(listed), fill)
-    return kept if prefix is None else kept / prefix
+    state = json.dumps([[one.name, one.size, one.tag, one.modified] for one in found])
+    kept = _kept(cache, address, state, fill)
+    return kept if only is None else kept / only
 
 
 def _download(address: str, cache: Path) -> Path:

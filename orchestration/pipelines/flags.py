@@ -13,6 +13,7 @@ from orchestration.pipelines.keys import key_of
 from orchestration.pipelines.opening import Opened
 from orchestration.pipelines.planning import StepPlan
 from orchestration.pipelines.script_flags import (
+    PROGRAM,
     ScriptFlags,
     check_flags,
     describe_script,
@@ -47,7 +48,7 @@ def check_scripts(opened: Opened, plans: Sequence[StepPlan], engine: Engine) -> 
         if flags is None:
             provided = engine.provide(step, plan)
             flags = describe_script(
-                Path(provided.environment) / "bin/python",
+                engine.python(provided, PROGRAM),
                 Path(provided.code),
                 plan.code.module,
             )

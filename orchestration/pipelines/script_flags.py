@@ -103,15 +103,20 @@ class ScriptFlags:
         )
 
 
+# The program that asks; it needs nothing but Python.
+PROGRAM = Path(describe_parser.__file__)
+
+
 def describe_script(
-    python: Path, folder: Path, module: str, seconds: float = _SECONDS
+    start: Sequence[str], folder: Path, module: str, seconds: float = _SECONDS
 ) -> ScriptFlags:
     """Ask a script's parser what it takes.
 
     The script runs up to where it parses its arguments, in an empty folder.
 
     Args:
-        python: The interpreter of the script's environment.
+        start: What :data:`PROGRAM` is started with, such as the interpreter of the
+            script's environment.
         folder: The workspace that holds the script's closure, with ``src`` in it.
         module: The script, as a module.
         seconds: How long that may take.
@@ -126,12 +131,11 @@ def describe_script(
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
     }
-    program = str(Path(describe_parser.__file__))
     with tempfile.TemporaryDirectory() as empty:
         try:
             done = subprocess.run(
                 # Nothing beside the program is to be found by its name.
-                [str(python), "-P", program, module],
+                [*start, "-P", str(PROGRAM), module],
                 cwd=empty,
                 env=variables,
                 stdin=subprocess.DEVNULL,

@@ -149,7 +149,7 @@ class BucketObjects(Objects):
     def list(self, prefix: str) -> Iterator[Found]:
         def listed() -> list[Found]:
             return [
-                Found(meta["path"], meta["size"], meta["last_modified"].timestamp())
+                _found(meta)
                 for batch in obstore.list(self._store, prefix)
                 for meta in batch
             ]
@@ -158,6 +158,27 @@ class BucketObjects(Objects):
             yield from self._call(listed)
         except FileNotFoundError:
             raise self._no_bucket() from None
+
+    def look(self, name: str) -> Found | None:
+        """Give one object as a listing has it; None if it is not there."""
+        try:
+            return _found(self._call(lambda: obstore.head(self._store, name)))
+        except FileNotFoundError:
+            return None
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Write an object of an unknown digest as a file.
+
+        Raises:
+            FileNotFoundError: It is not there any more.
+        """
+
+        def fetch() -> None:
+            with target.open("wb") as file:
+                for part in obstore.get(self._store, name).stream():
+                    file.write(part)
+
+        self._call(fetch)
 
     def delete(self, names: Iterable[str]) -> None:
         def delete(name: str) -> None:
@@ -351,6 +372,11 @@ class BucketObjects(Objects):
 
     def _no_bucket(self) -> UserError:
         return UserError(f"{self.address}: there is no such bucket; make it first")
+
+
+def _found(meta: Any) -> Found:
+    modified = meta["last_modified"].timestamp()
+    return Found(meta["path"], meta["size"], modified, meta["e_tag"] or "")
 
 
 def _compare(hashed: Any, size: int, blob: Blob) -> None:

@@ -23,11 +23,13 @@ class Found:
         size: Its bytes.
         modified: When it was last written, in seconds since the epoch, by the clock of
             whoever keeps it.
+        tag: What the server tells its states apart by; empty where it says nothing.
     """
 
     name: str
     size: int
     modified: float
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_only_the_full_profile_needs_mnist() -> None:
 @pytest.mark.parametrize("step", ["prepare", "train", "evaluate"])
 def test_its_flags_are_those_of_the_scripts(step: str) -> None:
     module = f"domains.{_NAME}.{step}"
-    flags = describe_script(Path(sys.executable), _ROOT, module)
+    flags = describe_script([sys.executable], _ROOT, module)
     for profile in (None, "toy", "full"):
         pipeline = _load(profile)
         assert check_flags(step, pipeline.steps[step], flags, pipeline.params) == []

@@ -21,7 +21,6 @@ from orchestration.pipelines.script_flags import (
 )
 from orchestration.pipelines.spec import Step
 
-_PYTHON = Path(sys.executable)
 _SCRIPT = """
 import argparse
 from pathlib import Path
@@ -54,7 +53,7 @@ def describe(tmp_path: Path) -> Describe:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "spec.py").write_text("OURS = True\n")
         (folder / "work.py").write_text(textwrap.dedent(script))
-        return describe_script(_PYTHON, tmp_path, "domains.task.work", 20)
+        return describe_script([sys.executable], tmp_path, "domains.task.work", 20)
 
     return do
 
@@ -100,7 +99,7 @@ def test_a_parser_of_ours_tells_what_it_takes(tmp_path: Path) -> None:
             if __name__ == "__main__":
                 sys.exit(run("work", main))
             """))
-    found = describe_script(_PYTHON, tmp_path, "domains.task.work")
+    found = describe_script([sys.executable], tmp_path, "domains.task.work")
     assert not found.is_open
     assert found.flags == {
         "--model": ScriptArgument("--model", 1, 1, False, ("mlp", "cnn"))
@@ -160,7 +159,7 @@ def test_a_script_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "src/work.py").write_text("import time\ntime.sleep(60)\n")
     start = time.monotonic()
     with pytest.raises(RunError, match="^work did not come to parsing its argum.* 1 s"):
-        describe_script(_PYTHON, tmp_path, "work", 1)
+        describe_script([sys.executable], tmp_path, "work", 1)
     assert time.monotonic() - start < 20
 
 
