@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from xml.sax.saxutils import escape
 
 from orchestration.pipelines.checks import order
 from orchestration.pipelines.spec import FromDataset, FromPath, FromStep, Pipeline
 
-_BOX, _ROW, _COLUMN, _EDGE = (150, 46), 74, 210, 20
+_BOX, _ROW, _COLUMN, _LANE, _EDGE = (150, 46), 84, 180, 60, 20
 _FILLS = {"cached": "#e8eef4", "runs": "#fde9c9", "waits": "#fdf6e6", None: "#ffffff"}
 _STYLE = (
     "text{font-family:system-ui,sans-serif;font-size:13px;fill:#1f2933}"
@@ -95,43 +96,93 @@ def as_lines(pipeline: Pipeline, states: Mapping[str, str]) -> list[str]:
 
 
 def as_svg(pipeline: Pipeline, states: Mapping[str, str]) -> str:
-    """Draw a pipeline as an SVG 1.1 document, from the top down."""
+    """Draw a pipeline as an SVG 1.1 document, from the top down.
+
+    A line over more than one layer has a place of its own in the layers between, so
+    that it passes beside their boxes (Sugiyama and others, 1981).
+    """
     nodes = nodes_of(pipeline)
-    layers: dict[int, list[Node]] = {}
+    by_name = {node.name: node for node in nodes}
+    lines = [_Line(by_name[one], node) for node in nodes for one in node.above]
+    layers: list[list[_Place]] = [[] for _ in range(1 + max(n.layer for n in nodes))]
     for node in nodes:
-        layers.setdefault(node.layer, []).append(node)
-    width = max(len(row) for row in layers.values()) * _COLUMN + _EDGE
-    places: dict[str, tuple[float, float]] = {}
-    for layer, row in sorted(layers.items()):
-        if layer:
-            # Below what it reads, so that few lines cross.
-            row.sort(key=lambda node: _middle(node.above, places))
-        left = (width - len(row) * _COLUMN) / 2
-        for index, node in enumerate(row):
-            places[node.name] = (left + (index + 0.5) * _COLUMN, _EDGE + layer * _ROW)
-    height = _EDGE * 2 + max(layers, default=0) * _ROW + _BOX[1]
+        above = tuple(_Line(by_name[one], node).above_end for one in node.above)
+        layers[node.layer].append(_Place(node.name, above, _COLUMN))
+    for line in lines:
+        for layer in range(line.start.layer + 1, line.end.layer):
+            above = line.start.name if layer == line.start.layer + 1 else line.name
+            layers[layer].append(_Place(line.name, (above,), _LANE))
+    width = max(sum(place.width for place in row) for row in layers) + 2 * _EDGE
+    middles: dict[tuple[str, int], float] = {}
+    for layer, row in enumerate(layers):
+        # Below what it comes from, so that few lines cross.
+        row.sort(key=partial(_middle, layer - 1, middles))
+        left = (width - sum(place.width for place in row)) / 2
+        for place in row:
+            middles[place.name, layer] = left + place.width / 2
+            left += place.width
+    height = _EDGE * 2 + (len(layers) - 1) * _ROW + _BOX[1]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" '
         f'height="{height:g}" viewBox="0 0 {width:g} {height:g}">',
         f"<style>{_STYLE}</style>",
     ]
+    parts += [line.path(middles) for line in lines]
     for node in nodes:
-        parts += [_line(places[one], places[node.name]) for one in node.above]
-    parts += [_box(node, places[node.name], states) for node in nodes]
+        top = _EDGE + node.layer * _ROW
+        parts.append(_box(node, (middles[node.name, node.layer], top), states))
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _middle(names: Sequence[str], places: Mapping[str, tuple[float, float]]) -> float:
-    return sum(places[name][0] for name in names) / max(len(names), 1)
+@dataclass(frozen=True)
+class _Place:
+    """Something in a layer: a box, or a line that passes."""
+
+    name: str
+    above: tuple[str, ...]
+    width: float
 
 
-def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
-    x0, y0, x1, y1 = start[0], start[1] + _BOX[1], end[0], end[1]
-    bend = (y1 - y0) / 2
-    return (
-        f'<path d="M{x0:g} {y0:g}C{x0:g} {y0 + bend:g} {x1:g} {y1 - bend:g} '
-        f'{x1:g} {y1:g}"/>'
-    )
+@dataclass(frozen=True)
+class _Line:
+    start: Node
+    end: Node
+
+    @property
+    def name(self) -> str:
+        # A slash is in no step's name.
+        return f"{self.start.name}/{self.end.name}"
+
+    @property
+    def above_end(self) -> str:
+        """What stands in the layer above its end: itself, or where it starts."""
+        is_short = self.end.layer - self.start.layer == 1
+        return self.start.name if is_short else self.name
+
+    def path(self, middles: Mapping[tuple[str, int], float]) -> str:
+        """Draw it, straight through the layers that it passes."""
+        x = middles[self.start.name, self.start.layer]
+        y = _EDGE + self.start.layer * _ROW + _BOX[1]
+        words = [f"M{x:g} {y:g}"]
+        for layer in range(self.start.layer + 1, self.end.layer + 1):
+            is_last = layer == self.end.layer
+            to_x = middles[self.end.name if is_last else self.name, layer]
+            to_y = _EDGE + layer * _ROW
+            bend = (to_y - y) / 2
+            words.append(
+                f"C{x:g} {y + bend:g} {to_x:g} {to_y - bend:g} {to_x:g} {to_y:g}"
+            )
+            x, y = to_x, to_y
+            if not is_last:
+                y += _BOX[1]
+                words.append(f"V{y:g}")
+        return f'<path d="{"".join(words)}"/>'
+
+
+def _middle(
+    above: int, middles: Mapping[tuple[str, int], float], place: _Place
+) -> float:
+    return sum(middles[name, above] for name in place.above) / max(len(place.above), 1)
 
 
 def _box(node: Node, place: tuple[float, float], states: Mapping[str, str]) -> str:
