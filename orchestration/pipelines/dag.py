@@ -110,8 +110,9 @@ def as_svg(pipeline: Pipeline, states: Mapping[str, str]) -> str:
         layers[node.layer].append(_Place(node.name, above, _COLUMN))
     for line in lines:
         for layer in range(line.start.layer + 1, line.end.layer):
-            above = line.start.name if layer == line.start.layer + 1 else line.name
-            layers[layer].append(_Place(line.name, (above,), _LANE))
+            is_first = layer == line.start.layer + 1
+            over = line.start.name if is_first else line.name
+            layers[layer].append(_Place(line.name, (over,), _LANE))
     width = max(sum(place.width for place in row) for row in layers) + 2 * _EDGE
     middles: dict[tuple[str, int], float] = {}
     for layer, row in enumerate(layers):

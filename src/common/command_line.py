@@ -50,8 +50,11 @@ class _HelpFormatter(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        unsaid = action.default in (None, False, argparse.SUPPRESS)
-        return text if unsaid else f"{text} (default: %(default)s)"
+        # Zero equals False, and says something.
+        is_unsaid = action.default is False or action.default in (None, "", [])
+        if is_unsaid or action.default == argparse.SUPPRESS:
+            return text
+        return f"{text} (default: %(default)s)"
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if "\n" in text:
