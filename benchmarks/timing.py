@@ -69,9 +69,7 @@ def measure(
         if process.returncode:
             tail = (written + errors.read()).splitlines()[-_TAIL_LINES:]
             shown = " ".join(map(str, command))
-            raise RunError(
-                f"{shown}: status {process.returncode}: {' | '.join(tail)}"
-            )
+            raise RunError(f"{shown}: status {process.returncode}: {' | '.join(tail)}")
     return Measured(seconds, usage.ru_maxrss / 1024, written)
 
 

@@ -24,7 +24,6 @@ from orchestration.atomic_files import make_folder_once
 from orchestration.file_digests import FileDigests
 from orchestration.launcher.command import TimedOut, run_command
 from orchestration.launcher.job import Job, JobInput, JobResult
-from orchestration.launcher.views import view_environment
 from orchestration.store.content import Content, read_content
 from orchestration.store.errors import CorruptArtifact
 from orchestration.store.store import Store
@@ -163,6 +162,9 @@ def memory_of(folder: Path, path: Path) -> Path:
 def _command(job: Job) -> list[str]:
     environment = Path(job.environment)
     if job.packages is not None:
+        # Imported where it is needed: on the host a step sees a whole environment.
+        from orchestration.launcher.views import view_environment
+
         environment = make_folder_once(
             Path(job.scratch) / "environment" / _digest(job.packages),
             lambda new: view_environment(environment, job.packages or (), new),
