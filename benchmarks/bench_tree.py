@@ -20,7 +20,7 @@ from common.errors import UserError
 # What ./strata and ./pants are made of.
 _FOLDERS = ("3rdparty", "build-support", "orchestration", "src/common")
 _FILES = ("pants", "pants.toml", "strata", "src/BUILD", "src/domains/BUILD")
-_IGNORED = "/.pants.d/\n/.pids/\n/data/\n/dist/\n"
+_IGNORED = "__pycache__/\n/.pants.d/\n/.pids/\n/data/\n/dist/\n"
 _DAEMON_SECONDS = 10.0
 _GIT = {
     f"GIT_{role}_{field}": value
@@ -60,8 +60,8 @@ class BenchTree:
 
     def run(self, pipeline: str, *arguments: str) -> tuple[Measured, dict[str, int]]:
         """Measure a run; also how many steps came to each state."""
-        command = ("run", pipeline, "--json", "--store", self.store, *arguments)
-        measured = self.strata(*command)
+        command = ("run", pipeline, "--json", "--store", str(self.store))
+        measured = self.strata(*command, *arguments)
         document: dict[str, Any] = json.loads(measured.output)
         states: dict[str, int] = {}
         for step in document["steps"].values():

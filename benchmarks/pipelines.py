@@ -21,10 +21,20 @@ from typing import Any
 
 from benchmarks.bench_tree import BenchTree, bench_tree
 from benchmarks.chain_scenario import measure_chain
+from benchmarks.data_scenario import measure_data
 from benchmarks.peers import Peers
+from benchmarks.scale_scenario import measure_scale
 from benchmarks.start_scenario import measure_start
 from benchmarks.tables import Table
-from common.command_line import Parser, one_of, positive_int, run, say, warn
+from common.command_line import (
+    Parser,
+    one_of,
+    positive_float,
+    positive_int,
+    run,
+    say,
+    warn,
+)
 
 _SCENARIOS = ("chain", "data", "scale", "start")
 
@@ -66,9 +76,12 @@ def _measure(
     tell: Callable[[str], None] = warn
     if scenario == "chain":
         return [measure_chain(tree, peers, folder, args.steps, args.rounds, tell)]
-    if scenario == "start":
-        return [measure_start(tree, peers, folder, args.rounds)]
-    return []
+    if scenario == "data":
+        size = round(args.size * 1e9)
+        return measure_data(tree, peers, folder, size, args.files, args.rounds, tell)
+    if scenario == "scale":
+        return measure_scale(tree, args.scale_steps, args.items, tell)
+    return [measure_start(tree, peers, folder, args.rounds)]
 
 
 def _machine(peers: Peers) -> dict[str, Any]:
@@ -118,6 +131,30 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--steps", type=positive_int, default=50, metavar="N", help="steps of the chain"
+    )
+    parser.add_argument(
+        "--size",
+        type=positive_float,
+        default=1.0,
+        metavar="GB",
+        help="the data that a step reads; the disk needs five times as much",
+    )
+    parser.add_argument(
+        "--files", type=positive_int, default=10_000, metavar="N", help="files of them"
+    )
+    parser.add_argument(
+        "--scale_steps",
+        type=positive_int,
+        default=1_000,
+        metavar="N",
+        help="steps of the longest chain",
+    )
+    parser.add_argument(
+        "--items",
+        type=positive_int,
+        default=10_000,
+        metavar="N",
+        help="items that a step maps over",
     )
     parser.add_argument(
         "--folder",
