@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -63,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(
             f"there is no command {name}{nearest(name, known)}; --help lists all"
         )
+    # What is imported stays: to look for garbage in it takes a tenth of the start.
+    gc.disable()
     command = importlib.import_module(f"orchestration.commands.{name}")
+    gc.freeze()
+    gc.enable()
     command.main(words[1:])
 
 

@@ -11,6 +11,21 @@ from common.errors import UserError
 
 
 @dataclass(frozen=True)
+class Head:
+    """What is checked out.
+
+    Attributes:
+        commit: The commit; None before the first one.
+        branch: The branch; None when it is a commit that is checked out.
+        is_changed: Whether a tracked file is not as it is committed.
+    """
+
+    commit: str | None
+    branch: str | None
+    is_changed: bool
+
+
+@dataclass(frozen=True)
 class Checkout:
     """A working tree and the folder for what is remembered about it.
 
@@ -96,6 +111,20 @@ class Checkout:
             return self.git("symbolic-ref", "--quiet", "--short", "HEAD")
         except UserError:
             return None
+
+    def head(self) -> Head:
+        """Say what is checked out, in one call of git."""
+        listed = self.git(
+            *("--no-optional-locks", "status", "--porcelain=v2", "--branch"),
+            "--untracked-files=no",
+        ).splitlines()
+        facts = dict(line[2:].split(" ", 1) for line in listed if line[:2] == "# ")
+        commit, branch = facts["branch.oid"], facts["branch.head"]
+        return Head(
+            None if commit == "(initial)" else commit,
+            None if branch == "(detached)" else branch,
+            any(line[:2] != "# " for line in listed),
+        )
 
     def has_changes(self, paths: list[str]) -> bool:
         """Whether files among the paths differ from what is committed."""

@@ -14,6 +14,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -24,6 +25,7 @@ from orchestration.atomic_files import make_folder_once
 _FORMAT = "environment/1"
 
 
+@lru_cache(maxsize=64)
 def environment_digest(requirements: str) -> str:
     """Give the SHA-256 that an environment of these packages is kept under here."""
     identity = {

@@ -43,6 +43,7 @@ class FileDigests:
     def __init__(self, root: Path, memory: Path | None) -> None:
         self._root = root
         self._memory = memory
+        self._loaded = self._state()
         self._known = self._read()
         self._asked: set[str] = set()
         self._changed = False
@@ -120,6 +121,8 @@ class FileDigests:
     def save(self) -> None:
         """Keep what was learnt. Of two commands that do so at once, one stays."""
         if self._changed and self._memory is not None:
+            if self._state() != self._loaded:
+                self._known = {**self._read(), **self._known}
             others = [name for name in self._known if name not in self._asked]
             for name in others[:-_OTHERS]:
                 del self._known[name]
@@ -129,6 +132,15 @@ class FileDigests:
             }
             write_atomically(self._memory, json.dumps(document).encode())
             self._changed = False
+            self._loaded = self._state()
+
+    def _state(self) -> tuple[int, int] | None:
+        """Say whether somebody else has written the memory meanwhile."""
+        try:
+            status = self._memory.stat() if self._memory is not None else None
+        except OSError:
+            return None
+        return None if status is None else (status.st_ino, status.st_mtime_ns)
 
     def _read(self) -> dict[str, tuple[_Stat, str]]:
         if self._memory is None:

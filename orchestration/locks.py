@@ -18,13 +18,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from common.errors import UserError
 
 # A package's entry begins at the margin; what belongs to it is indented.
 _ENTRY = re.compile(r"^[A-Za-z0-9].*(?:\n[ \t]+.*)*", re.MULTILINE)
+# A requirement as the packaging specifications have it, as far as we look at it. The
+# library for it takes longer to import than all of a lock to read.
+_REQUIREMENT = re.compile(
+    r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
+    r"\s*(?:\[[A-Za-z0-9._, -]*\])?\s*(?:\(?\s*[=<>!~@].*|;.*)?",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Lock:
         """
         known = {package.name for package in self.packages}
         reached: set[str] = set()
-        queue = sorted({str(canonicalize_name(name)) for name in names})
+        queue = sorted({canonicalize_name(name) for name in names})
         for name in queue:
             if name not in known:
                 raise UserError(
@@ -100,8 +104,8 @@ def parse_lock(path: str, text: str) -> Lock:
         lines = (line.strip().rstrip("\\").rstrip() for line in entry.splitlines())
         first, *rest = lines
         try:
-            name = canonicalize_name(Requirement(first).name)
-        except InvalidRequirement:
+            name = canonicalize_name(name_of(first))
+        except ValueError:
             raise UserError(f"{path} is no lock: {first!r}") from None
         values = (s.removeprefix("--hash=") for s in rest if s[:7] == "--hash=")
         hashes = sorted(values)
@@ -112,6 +116,23 @@ def parse_lock(path: str, text: str) -> Lock:
         asked_by = frozenset(_canonical(asker) for asker in askers if asker)
         packages.append(LockedPackage(name, first, tuple(hashes), asked_by))
     return Lock(path, tuple(sorted(packages, key=lambda p: (p.name, p.requirement))))
+
+
+def name_of(requirement: str) -> str:
+    """Give the name of the package that a requirement is for, as it is written.
+
+    Raises:
+        ValueError: It is no requirement.
+    """
+    found = _REQUIREMENT.fullmatch(requirement.strip())
+    if found is None:
+        raise ValueError(f"no requirement: {requirement!r}")
+    return found[1]
+
+
+def canonicalize_name(name: str) -> str:
+    """Give a package's name in the one way that the packaging specifications have."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _canonical(asker: str) -> str:

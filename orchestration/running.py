@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
+from collections import defaultdict, deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -104,6 +105,8 @@ class PipelineRun:
         known: Outputs that are taken for those of steps that are not selected.
         provenance: What records say of the run.
         watcher: Is told how it goes.
+        cached: Steps that have just been planned and are cached; they are not looked up
+            once more.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class PipelineRun:
         known: Mapping[str, Outputs],
         provenance: Mapping[str, str],
         watcher: Watcher,
+        cached: Mapping[str, StepPlan],
     ) -> None:
         self._planner = planner
         self._engine = engine
@@ -133,7 +137,19 @@ class PipelineRun:
         self._workers: Workers[tuple[str, ItemPlan | None]] = Workers(
             jobs, engine.launcher
         )
-        self._pending = [name for name in planner.order if name in self._selected]
+        self._cached = dict(cached)
+        self._positions = {name: i for i, name in enumerate(planner.order)}
+        self._readers: dict[str, list[str]] = defaultdict(list)
+        for name in planner.order:
+            for need in planner.upstream(name):
+                self._readers[need].append(name)
+        self._pending: set[str] = set()
+        # Those of which something has changed: to look at all after each step would
+        # take as long as the square of their number.
+        self._candidates: list[tuple[int, str]] = []
+        self._add_pending(self._selected)
+        self._failed = False
+        self._references: dict[str, str] = {}
         self._running: dict[str, _Running] = {}
         self._repairs = 0
         self.ends: dict[str, StepEnd] = {}
@@ -158,28 +174,30 @@ class PipelineRun:
                 self._take(self._running[name], item, result)
         finally:
             self._workers.stop()
-        for name in self._pending:
+        for name in sorted(self._pending, key=self._positions.__getitem__):
             self._skip(name)
         return {n: self.ends[n] for n in self._planner.order if n in self.ends}
 
-    @property
-    def _failed(self) -> bool:
-        return any(end.state == "failed" for end in self.ends.values())
+    def _add_pending(self, names: Collection[str]) -> None:
+        self._pending.update(names)
+        self._consider(self._pending)
+
+    def _consider(self, names: Collection[str]) -> None:
+        for name in names:
+            heapq.heappush(self._candidates, (self._positions[name], name))
 
     def _start_ready(self) -> None:
-        progress = True
-        while progress:
-            progress = False
-            for name in list(self._pending):
-                if self._failed and not self._keep_going:
-                    return
-                if self._depends_on_failed(name):
-                    self._pending.remove(name)
-                    self._skip(name)
-                elif self._is_ready(name):
-                    self._pending.remove(name)
-                    self._start(self._planner.step(name, self._outputs))
-                    progress = True
+        while self._candidates and (self._keep_going or not self._failed):
+            _, name = heapq.heappop(self._candidates)
+            if name not in self._pending:
+                continue
+            if self._depends_on_failed(name):
+                self._pending.remove(name)
+                self._skip(name)
+            elif self._is_ready(name):
+                self._pending.remove(name)
+                plan = self._cached.pop(name, None)
+                self._start(plan or self._planner.step(name, self._outputs))
 
     def _depends_on_failed(self, name: str) -> bool:
         return any(
@@ -198,11 +216,8 @@ class PipelineRun:
             return
         step = self._planner.pipeline.steps[plan.name]
         provided = self._engine.provide(step, plan)
-        code = read_content(
-            Path(provided.code), FileDigests(Path("/"), None), "followed"
-        )
-        self._store.add(Path(provided.code), code)
-        running = _Running(plan, provided, code.reference, deque([None]))
+        code = self._code_reference(Path(provided.code))
+        running = _Running(plan, provided, code, deque([None]))
         self._move_inputs(running)
         items = None
         if plan.items is not None:
@@ -218,6 +233,14 @@ class PipelineRun:
         self._watcher.started(plan.name, plan.reason, items)
         if not running.waiting:
             self._finish(running)
+
+    def _code_reference(self, folder: Path) -> str:
+        """Store the code of a step, once in a run, and give its name."""
+        if str(folder) not in self._references:
+            code = read_content(folder, FileDigests(Path("/"), None), "followed")
+            self._store.add(folder, code)
+            self._references[str(folder)] = code.reference
+        return self._references[str(folder)]
 
     def _move_inputs(self, running: _Running) -> None:
         """Store the inputs that a command cannot use where they lie."""
@@ -327,8 +350,8 @@ class PipelineRun:
         for one in sorted(affected):
             self._outputs.pop(one, None)
             self.ends.pop(one, None)
-        again = affected | set(self._pending)
-        self._pending = [n for n in self._planner.order if n in again]
+            self._cached.pop(one, None)
+        self._add_pending(affected)
 
     def _fail(self, running: _Running) -> None:
         assert running.failure is not None
@@ -410,6 +433,8 @@ class PipelineRun:
 
     def _end(self, name: str, end: StepEnd) -> None:
         self.ends[name] = end
+        self._failed |= end.state == "failed"
+        self._consider(self._readers[name])
         if end.state in ("cached", "done"):
             self._outputs[name] = end.outputs
         self._watcher.ended(name, end)

@@ -67,14 +67,16 @@ def begin_document(
     checkout: Checkout, store: Store, run_id: str, **values: Any
 ) -> dict[str, Any]:
     """Write down what a run starts with: who, when, from which state of the tree."""
-    diff = checkout.git("diff", "HEAD") if checkout.commit() else ""
+    head = checkout.head()
+    is_changed = head.commit is not None and head.is_changed
+    diff = checkout.git("diff", "HEAD") if is_changed else ""
     return {
         "format": FORMAT,
         "id": run_id,
         "state": "running",
         "started": datetime.now(UTC).isoformat(),
-        "commit": checkout.commit(),
-        "branch": checkout.branch(),
+        "commit": head.commit,
+        "branch": head.branch,
         "diff": store.add_text(os.fsencode(diff)) if diff else None,
         "host": platform.node(),
         "user": user_name(),

@@ -18,6 +18,7 @@ from orchestration.pipelines.flags import check_scripts
 from orchestration.pipelines.opening import Opened, open_pipeline, pipeline_parser
 from orchestration.pipelines.planning import Outputs, Planner, StepPlan
 from orchestration.pipelines.progress import ProgressScreen
+from orchestration.run_keeper import RunKeeper
 from orchestration.running import PipelineRun, StepEnd
 from orchestration.runs import begin_document, new_run_id, run_folder, user_name
 
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str]) -> None:
         planner = opened.planner(engine.platform(), args.force)
         selected = select(planner, args.only, args.start, args.until)
         known = _known(opened, planner, selected, screen.tell)
-        _check(opened, planner, selected, known, engine)
+        plans = [p for p in planner.plan(known) if p.name in selected]
+        _check(opened, plans, engine)
         document = begin_document(
             opened.checkout,
             opened.store,
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
             engine=engine.name,
             order=planner.order,
         )
-        opened.store.remember_run(opened.name, run_id, document)
+        keeper = RunKeeper(opened.store, opened.name, document)
         run = PipelineRun(
             planner,
             engine,
@@ -68,24 +70,25 @@ def main(arguments: Sequence[str]) -> None:
             selected,
             known,
             {"run": run_id, "commit": document["commit"] or "", "user": user_name()},
-            _Keeper(opened, document, screen),
+            _Watcher(keeper, screen),
+            {plan.name: plan for plan in plans if plan.state == "cached"},
         )
-        state = "stopped"
-        start = time.monotonic()
-        try:
-            ends = run.execute()
-            failed = any(end.state == "failed" for end in ends.values())
-            state = "failed" if failed else "done"
-        except Exception:
-            state = "failed"
-            raise
-        finally:
-            document |= {
-                "state": state,
-                "finished": datetime.now(UTC).isoformat(),
-                "seconds": round(time.monotonic() - start, 3),
-            }
-            opened.store.remember_run(opened.name, run_id, document)
+        with keeper:
+            start = time.monotonic()
+            state = "stopped"
+            try:
+                ends = run.execute()
+                failed = any(end.state == "failed" for end in ends.values())
+                state = "failed" if failed else "done"
+            except Exception:
+                state = "failed"
+                raise
+            finally:
+                keeper.end(
+                    state=state,
+                    finished=datetime.now(UTC).isoformat(),
+                    seconds=round(time.monotonic() - start, 3),
+                )
     if args.json:
         say(json.dumps(document, indent=2, sort_keys=True))
     else:
@@ -98,20 +101,16 @@ def main(arguments: Sequence[str]) -> None:
         )
 
 
-class _Keeper:
-    """Writes down each step as it ends, and passes on what it is told.
+class _Watcher:
+    """Has each step written down as it ends, and passes on what it is told.
 
     Args:
-        opened: The pipeline and the store.
-        document: The run's document.
+        keeper: Keeps the run's document.
         screen: Is told everything.
     """
 
-    def __init__(
-        self, opened: Opened, document: dict[str, Any], screen: ProgressScreen
-    ) -> None:
-        self._opened = opened
-        self._document = document
+    def __init__(self, keeper: RunKeeper, screen: ProgressScreen) -> None:
+        self._keeper = keeper
         self._screen = screen
 
     def started(self, step: str, reason: str, items: int | None) -> None:
@@ -124,11 +123,7 @@ class _Keeper:
 
     def ended(self, step: str, end: StepEnd) -> None:
         """Keep how a step ended, for those who look and for garbage collection."""
-        self._document["steps"][step] = step_document(step, end)
-        if end.state != "cached":
-            self._opened.store.remember_run(
-                self._opened.name, self._document["id"], self._document
-            )
+        self._keeper.add_step(step, step_document(step, end))
         self._screen.ended(step, end)
 
 
@@ -180,9 +175,10 @@ def _known(
     needed = {one for name in selected for one in planner.upstream(name)} - set(
         selected
     )
+    wanted = _above(planner, needed) - set(selected)
     known: dict[str, Outputs] = {}
     for name in planner.order:
-        if name in selected or name not in needed | _above(planner, needed):
+        if name not in wanted:
             continue
         plan = planner.step(name, known)
         if plan.state == "cached":
@@ -193,7 +189,11 @@ def _known(
 
 
 def _above(planner: Planner, names: Collection[str]) -> set[str]:
-    return {one for name in names for one in planner.above(name)}
+    found = set(names)
+    for name in reversed(planner.order):
+        if name in found:
+            found |= planner.upstream(name)
+    return found
 
 
 def _last(opened: Opened, plan: StepPlan, tell: Callable[[str], None]) -> Outputs:
@@ -210,20 +210,10 @@ def _last(opened: Opened, plan: StepPlan, tell: Callable[[str], None]) -> Output
     raise UserError(f"{name} has no results yet; run it first (--until {name})")
 
 
-def _check(
-    opened: Opened,
-    planner: Planner,
-    selected: Collection[str],
-    known: Mapping[str, Outputs],
-    engine: Engine,
-) -> None:
+def _check(opened: Opened, plans: Sequence[StepPlan], engine: Engine) -> None:
     """Check the command lines of all steps that may run, before any does."""
-    plans = [
-        plan
-        for plan in planner.plan(known)
-        if plan.name in selected and plan.state != "cached"
-    ]
-    check_scripts(opened, plans, engine)
+    wanted = [plan for plan in plans if plan.state != "cached"]
+    check_scripts(opened, wanted, engine)
 
 
 def _say_summary(run_id: str, ends: Mapping[str, StepEnd], seconds: float) -> None:

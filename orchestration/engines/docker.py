@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,7 @@ class DockerEngine:
             checkout, tree, self._daemon, os.environ.get("STRATA_PYTHON_IMAGE")
         )
         self._image = self._builder.image(self._task).name
+        self._building = threading.Lock()
         self._provided: dict[str, tuple[Step, StepPlan, Provided]] = {}
 
     def platform(self) -> Platform:
@@ -99,9 +101,10 @@ class DockerEngine:
                 f"{plan.name}: {path}.py is not among the scripts of the image; name "
                 f"it in task_image() in {self._task.folder}/BUILD"
             )
-        if not self._daemon.has(self._image):
-            self._tell(f"building {self._image} ...")
-            self._builder.build(self._task, lambda line: None)
+        with self._building:
+            if not self._daemon.has(self._image):
+                self._tell(f"building {self._image} ...")
+                self._builder.build(self._task, lambda line: None)
         code = provide_workspace(
             self._checkout, self._tree, sorted(plan.code.files), {}
         )

@@ -24,7 +24,6 @@ from orchestration.atomic_files import make_folder_once
 from orchestration.file_digests import FileDigests
 from orchestration.launcher.command import TimedOut, run_command
 from orchestration.launcher.job import Job, JobInput, JobResult
-from orchestration.launcher.views import view_environment
 from orchestration.store.content import Content, read_content
 from orchestration.store.errors import CorruptArtifact
 from orchestration.store.store import Store
@@ -170,6 +169,9 @@ def _environment(job: Job) -> Path:
     whole = Path(job.environment)
     if job.packages is None:
         return whole
+    # Imported where it is needed: on the host a step sees a whole environment.
+    from orchestration.launcher.views import view_environment
+
     packages = job.packages
     return make_folder_once(
         Path(job.scratch) / "environment" / _digest(packages),

@@ -81,8 +81,15 @@ def order(pipeline: Pipeline) -> list[str]:
     Raises:
         UserError: Steps need each other.
     """
-    needed = _needed(pipeline)
-    names = list(pipeline.steps)
+    found = _sorted_steps(_needed(pipeline))
+    if len(found) < len(pipeline.steps):
+        raise UserError("; ".join(problem.message for problem in _cycles(pipeline)))
+    return found
+
+
+def _sorted_steps(needed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Sort steps, without those that need each other and what needs these."""
+    names = list(needed)
     position = {name: number for number, name in enumerate(names)}
     users: dict[str, list[str]] = {name: [] for name in names}
     for name, before in needed.items():
@@ -98,8 +105,6 @@ def order(pipeline: Pipeline) -> list[str]:
             missing[user] -= 1
             if not missing[user]:
                 heapq.heappush(ready, position[user])
-    if len(found) < len(names):
-        raise UserError("; ".join(problem.message for problem in _cycles(pipeline)))
     return found
 
 
@@ -121,7 +126,8 @@ def _needed(pipeline: Pipeline) -> dict[str, list[str]]:
 def _cycles(pipeline: Pipeline) -> Iterator[Problem]:
     """Name a cycle for each group of steps that need each other."""
     needed = _needed(pipeline)
-    reported: set[str] = set()
+    # To search from every step takes as long as the square of their number.
+    reported = set(_sorted_steps(needed))
     for name in needed:
         if name in reported:
             continue

@@ -5,10 +5,8 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 from common.errors import UserError
-from orchestration.locks import parse_lock
+from orchestration.locks import name_of, parse_lock
 from orchestration.names import nearest
 from orchestration.pipelines.keys import StepCode, locked_packages
 from orchestration.target_graph import Target, Tree
@@ -86,7 +84,7 @@ class Scripts:
         requirements = ""
         if closure.packages:
             lock = f"3rdparty/{target.resolve or self._default_resolve()}.lock"
-            names = [Requirement(text).name for text in closure.packages]
+            names = [name_of(text) for text in closure.packages]
             locked = parse_lock(lock, (self._root / lock).read_text())
             requirements = locked.reached_from(names).requirements()
         return StepCode(

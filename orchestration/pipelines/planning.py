@@ -116,6 +116,14 @@ class Planner:
         self._task = task
         self.pipeline = pipeline
         self.order = order(pipeline)
+        self._upstream = {
+            name: frozenset(
+                source.step
+                for source in step.inputs.values()
+                if isinstance(source, FromStep)
+            )
+            for name, step in pipeline.steps.items()
+        }
         self._scripts = scripts
         self._reader = reader
         self._store = store
@@ -135,10 +143,9 @@ class Planner:
                 outputs.setdefault(name, plan.outputs)
             yield plan
 
-    def upstream(self, name: str) -> set[str]:
+    def upstream(self, name: str) -> frozenset[str]:
         """Give the steps whose outputs a step reads."""
-        sources = self.pipeline.steps[name].inputs.values()
-        return {source.step for source in sources if isinstance(source, FromStep)}
+        return self._upstream[name]
 
     def downstream(self, name: str) -> set[str]:
         """Give a step, and the steps that read what it gives, over any others."""
@@ -223,7 +230,7 @@ class Planner:
         return replace(plan, state="cached", outputs=record["outputs"])
 
     def _reason(self, plan: StepPlan) -> str:
-        records = self._store.records(plan.code.task, plan.name)[:_CONSIDERED]
+        records = self._store.records(plan.code.task, plan.name, _CONSIDERED)
         nearest = nearest_record(records, plan.document)
         if nearest is None:
             return "it has never run"

@@ -32,6 +32,10 @@ _VERIFIED = "verified"
 _DAY_SECONDS = 24 * 3600
 # Well within the time for which garbage is kept.
 _RECENT_SECONDS = 1200
+# To hash so much again is as fast as to remember that it was hashed: writing a file
+# takes as long as hashing some, and to open one as long as hashing a piece.
+_WORTH_BYTES = 4 << 20
+_OPENING_BYTES = 64 << 10
 # A file system without hard links says one of these.
 _NO_LINKS = (EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM)
 
@@ -49,6 +53,9 @@ class FolderObjects(Objects):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.address = self._path = str(root)
+        # What was found sound is known for as long as this object lives.
+        self._memories: dict[str, FileDigests] = {}
+        self._unsaved = 0
         if root.exists() and not root.is_dir():
             raise UserError(f"{root} is a file; a store is a folder")
 
@@ -142,7 +149,7 @@ class FolderObjects(Objects):
 
     def sound(self, blobs: Sequence[Blob]) -> set[str]:
         begun = time.time_ns()
-        memories: dict[str, FileDigests] = {}
+        memories = self._memories
         sound: set[str] = set()
         doubtful: list[tuple[Blob, os.stat_result]] = []
         for blob in blobs:
@@ -175,12 +182,20 @@ class FolderObjects(Objects):
         with self._told():
             checked = in_parallel(check, doubtful, self.workers)
             sound |= {blob.name for (blob, _), good in zip(doubtful, checked) if good}
-        for learnt in memories.values():
+        hashed = (_OPENING_BYTES + status.st_size for _, status in doubtful)
+        self._unsaved += sum(hashed)
+        if self._unsaved >= _WORTH_BYTES:
+            self._save()
+        return sound
+
+    def _save(self) -> None:
+        """Keep what was learnt for the next command."""
+        self._unsaved = 0
+        for learnt in self._memories.values():
             try:
                 learnt.save()
             except OSError:
                 break  # a store that may only be read, or is full
-        return sound
 
     def rely_on(self, blobs: Sequence[Blob]) -> set[str]:
         there = set()

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -231,9 +231,20 @@ class Store:
         name = _record_name(task, step, key)
         return parse_record(self.objects.get(name))
 
-    def records(self, task: str, step: str) -> list[Document]:
-        """Give all records of a step, the newest first."""
-        names = [_record_name(task, step, key) for key in sorted(self.keys(task, step))]
+    def records(
+        self, task: str, step: str, newest: int | None = None
+    ) -> list[Document]:
+        """Give the records of a step, the newest first.
+
+        Args:
+            task: The task's name.
+            step: The step's.
+            newest: Read only so many, of those that were written last; None reads all.
+        """
+        found_keys = sorted(
+            self._listed(task, step), key=lambda one: one[1], reverse=True
+        )
+        names = [_record_name(task, step, key) for key, _ in found_keys[:newest]]
         read = in_parallel(self.objects.get, names, self.objects.workers)
         found = [record for record in map(parse_record, read) if record is not None]
         return sorted(found, key=lambda r: str(r.get("finished", "")), reverse=True)
@@ -266,13 +277,7 @@ class Store:
 
     def keys(self, task: str, step: str) -> set[str]:
         """Give the keys of all records of a step."""
-        folder = _record_name(task, step, "key").rpartition("/")[0]
-        found = set()
-        for record in self.objects.list(folder):
-            name = record.name.removeprefix(f"{folder}/")
-            if name.endswith(".json") and "/" not in name:
-                found.add(name.removesuffix(".json"))
-        return found
+        return {key for key, _ in self._listed(task, step)}
 
     def steps(self) -> dict[tuple[str, str], int]:
         """Count the records, by task and step."""
@@ -321,6 +326,14 @@ class Store:
                     raise StoreError(f"what is kept of the run {run_id} is damaged")
                 return document
         raise UserError(f"{self.address}: there is no run {run_id}")
+
+    def _listed(self, task: str, step: str) -> Iterator[tuple[str, float]]:
+        """Give the key of each record of a step, and when it was written."""
+        folder = _record_name(task, step, "key").rpartition("/")[0]
+        for record in self.objects.list(folder):
+            name = record.name.removeprefix(f"{folder}/")
+            if name.endswith(".json") and "/" not in name:
+                yield name.removesuffix(".json"), record.modified
 
     def _there(self, blobs: Sequence[Blob]) -> set[str]:
         """Give the names of those that are there and will not go."""
@@ -437,7 +450,8 @@ def outputs_of(record: Document) -> Sequence[str]:
 
 
 def _as_json(document: Document) -> bytes:
-    return json.dumps(document, sort_keys=True, indent=1).encode()
+    # On one line: json indents in Python, and this way it writes in C.
+    return json.dumps(document, sort_keys=True).encode()
 
 
 def _blob(entry: Entry) -> Blob:

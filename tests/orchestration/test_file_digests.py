@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,17 @@ def test_the_tree_has_files_and_their_executable_bit(tmp_path: Path) -> None:
     found = digests.tree(["plain", "script", "folder", "gone", "plain/inside"])
 
     assert found == {"plain": (sha256(b"one"), False), "script": (sha256(b"two"), True)}
+
+
+def test_what_another_has_remembered_meanwhile_is_kept(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    memory = tmp_path / "memory.json"
+    first, second = FileDigests(tmp_path, memory), FileDigests(tmp_path, memory)
+    # Long after they were written.
+    now = time.time_ns() + 10**10
+    for digests, name in ((first, "one"), (second, "two")):
+        digests.learn(name, (tmp_path / name).stat(), now)
+        digests.save()
+
+    assert sorted(remembered(tmp_path)) == ["one", "two"]

@@ -1,0 +1,88 @@
+"""A run's document, kept in the store while the run goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from orchestration.store.store import Store
+
+# Between two writes. To write at the end of each step would take as long as the square
+# of their number.
+_EVERY_SECONDS = 1.0
+
+
+class RunKeeper:
+    """Writes a run's document down: at first, soon after each change, and at last.
+
+    Args:
+        store: The store.
+        pipeline: The pipeline's name.
+        document: The run's document, with the ended steps by name under ``steps``;
+            an entry there is not changed once it is made.
+    """
+
+    def __init__(self, store: Store, pipeline: str, document: dict[str, Any]) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._document = document
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> RunKeeper:
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+        self._write()
+
+    def add_step(self, name: str, step: Mapping[str, Any]) -> None:
+        """Take how a step ended.
+
+        Raises:
+            RunError: The document could not be written.
+        """
+        if self._error is not None:
+            raise self._error
+        self._document["steps"][name] = step
+        if step["state"] != "cached":  # they come all at once, and leave nothing new
+            self._changed.set()
+
+    def end(self, **values: Any) -> None:
+        """Take how the run ended; nothing more is written until all is."""
+        self._stop()
+        self._document |= values
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        self._changed.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._stopped.is_set():
+            self._changed.wait()
+            if self._stopped.is_set():
+                return
+            self._changed.clear()
+            try:
+                self._write()
+            except Exception as error:
+                self._error = error
+                return
+            self._stopped.wait(_EVERY_SECONDS)
+
+    def _write(self) -> None:
+        # The steps are copied in one go, as others end while it is written.
+        document = {**self._document, "steps": dict(self._document["steps"])}
+        self._store.remember_run(self._pipeline, document["id"], document)
