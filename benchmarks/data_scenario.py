@@ -148,6 +148,7 @@ def _change(data: Path, number: int) -> None:
     files = sorted(data.iterdir()) if data.is_dir() else [data]
     with files[number % len(files)].open("r+b") as file:
         file.write(bytes([number]))
+    time.sleep(_OLD_SECONDS)
 
 
 def _plain(table: Table, peers: Peers, folder: Path, data: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 # Between the polite and the final signal: time to remove unfinished outputs.
@@ -84,8 +85,13 @@ def bound_to_parent() -> list[str]:
 
     That is util-linux's setpriv; where it is not, as on macOS, nothing.
     """
-    setpriv = shutil.which("setpriv")
+    setpriv = _setpriv()
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+
+
+@cache
+def _setpriv() -> str | None:
+    return shutil.which("setpriv")
 
 
 def _wait_unreaped(process: subprocess.Popen[bytes]) -> None:
