@@ -186,11 +186,11 @@ class Mill:
 
     Attributes:
         tree: The tree.
-        store: The store's folder.
+        store: The store's folder, or the address of another kind.
     """
 
     tree: ScratchTree
-    store: Path
+    store: Path | str
 
     @property
     def grain(self) -> Path:

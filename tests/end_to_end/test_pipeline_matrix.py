@@ -14,6 +14,9 @@ import pytest
 
 from tests.end_to_end.conftest import missing
 from tests.end_to_end.mill import STEPS, Mill
+from tests.orchestration.store.conftest import Server, s3_store, seaweedfs
+
+__all__ = ["seaweedfs"]  # a fixture
 
 Edit = Callable[[Mill], object]
 
@@ -272,17 +275,32 @@ def test_pipelines_share_what_their_steps_have_in_common(mill: Mill) -> None:
 
 
 def test_another_clone_on_another_branch_for_another_user_has_it_all(
-    mill: Mill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mill: Mill,
+    seaweedfs: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The two have nothing in common but the address of a bucket.
+    bucket = s3_store(seaweedfs.port, monkeypatch)
+    filled = mill.strata("store", "push", bucket)
+    assert filled.status == 0, filled.errors
     clone = tmp_path / "clone"
     mill.tree.git("clone", "--quiet", str(mill.tree.root), str(clone))
     shutil.copytree(mill.grain.parent, clone / "data", symlinks=True)
-    other = Mill(type(mill.tree)(clone), mill.store)
+    other = Mill(type(mill.tree)(clone), bucket)
     other.tree.git("checkout", "--quiet", "-b", "feature/other")
     for name in ("USER", "LOGNAME"):
         monkeypatch.setenv(name, "somebody")
     try:
         assert other.ran() == {}
+        # And what the clone adds is there for the first.
+        (other.grain / "d.txt").write_text("spelt")
+        assert set(other.ran()) == {"grind", "bake", "sieve"}
+        (mill.grain / "d.txt").write_text("spelt")
+        assert Mill(mill.tree, bucket).ran() == {}
+        got = other.strata("get", "last:grind/flour", str(tmp_path / "flour"))
+        assert got.status == 0, got.errors
+        assert "spelt" in (tmp_path / "flour").read_text()
     finally:
         for pid in clone.glob(".pids/*/pantsd/pid"):
             os.kill(int(pid.read_text()), 15)
