@@ -62,6 +62,15 @@ class Checkout:
         Raises:
             UserError: It failed, or there is no git.
         """
+        # Names of files may be no text.
+        return os.fsdecode(self._git(*arguments)).removesuffix("\n")
+
+    def diff(self) -> bytes:
+        """Give the changes of tracked files that are not committed, as a patch."""
+        flags = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv")
+        return self._git("diff", *flags, "HEAD")
+
+    def _git(self, *arguments: str) -> bytes:
         # A hook's environment names the repository that git is at work on.
         environment = {
             name: value
@@ -75,17 +84,15 @@ class Checkout:
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
-                # Names of files, and what is in them, may be no text.
-                errors="surrogateescape",
                 check=True,
             )
         except FileNotFoundError:
             raise UserError("there is no git on PATH; install it") from None
         except subprocess.CalledProcessError as error:
-            problem = error.stderr.strip() or f"status {error.returncode}"
+            said = error.stderr.decode(errors="replace").strip()
+            problem = said or f"status {error.returncode}"
             raise UserError(f"git {arguments[0]}: {problem}") from None
-        return done.stdout.removesuffix("\n")
+        return done.stdout
 
     def files(self) -> list[str]:
         """The files of the tree, relative to its root, sorted.

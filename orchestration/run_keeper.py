@@ -59,6 +59,10 @@ class RunKeeper:
         if step["state"] != "cached":  # they come all at once, and leave nothing new
             self._changed.set()
 
+    def write_soon(self) -> None:
+        """Have what is known by now written."""
+        self._changed.set()
+
     def end(self, **values: Any) -> None:
         """Take how the run ended; nothing more is written until all is."""
         self._stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import shutil
 from collections import defaultdict, deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from common.errors import RunError, UserError
 from orchestration.engines.engine import Engine, Provided
 from orchestration.engines.workers import Workers
 from orchestration.file_digests import FileDigests
@@ -23,9 +25,12 @@ from orchestration.pipelines.planning import (
     StepPlan,
     items_of,
 )
+from orchestration.pipelines.spec import Step
 from orchestration.store.content import Content, read_content
 from orchestration.store.store import Store
 
+# States of steps that leave nothing to go on with.
+_WITHOUT = ("failed", "skipped", "stopped")
 # A damaged artifact is made again this often before a step counts as failed.
 _REPAIRS = 3
 
@@ -36,15 +41,17 @@ class StepEnd:
 
     Attributes:
         task: The task that its script belongs to.
-        state: cached, done, failed, or skipped (what it needs failed, or all stopped).
+        state: cached, done, failed, stopped, or skipped (what it needs failed, or the
+            run ended).
         reason: Why it ran.
         key: Its key, if it came so far.
         outputs: Reference and size of each output.
         seconds: How long its commands took; 0 if none ran.
         message: Why it failed; the first line says it, the others are its log's last.
         log: The log's reference in the store, if it is there.
-        items: Key of each item, for a step that maps.
+        items: Key of each item that there is a result of, for a step that maps.
         ran: How many of its items ran.
+        inputs: Reference of each input, by name.
     """
 
     task: str
@@ -57,6 +64,7 @@ class StepEnd:
     log: str | None = None
     items: Mapping[str, str] | None = None
     ran: int = 0
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 class Watcher(Protocol):
@@ -85,6 +93,7 @@ class _Running:
     outputs: dict[str, Outputs] = field(default_factory=dict)
     seconds: float = 0.0
     ran: int = 0
+    ended: int = 0
     failure: JobResult | None = None
     failed_log: Path | None = None
     moved: set[str] = field(default_factory=set)
@@ -172,8 +181,12 @@ class PipelineRun:
                     break
                 (name, item), result = self._workers.next_result()
                 self._take(self._running[name], item, result)
-        finally:
+        except BaseException:
             self._workers.stop()
+            for running in list(self._running.values()):
+                self._stop_step(running)
+            raise
+        self._workers.stop()
         for name in sorted(self._pending, key=self._positions.__getitem__):
             self._skip(name)
         return {n: self.ends[n] for n in self._planner.order if n in self.ends}
@@ -197,11 +210,15 @@ class PipelineRun:
             elif self._is_ready(name):
                 self._pending.remove(name)
                 plan = self._cached.pop(name, None)
-                self._start(plan or self._planner.step(name, self._outputs))
+                try:
+                    self._start(plan or self._planner.step(name, self._outputs))
+                except (UserError, RunError) as error:
+                    task = self._planner.code(name).task
+                    self._end(name, StepEnd(task, "failed", message=str(error)))
 
     def _depends_on_failed(self, name: str) -> bool:
         return any(
-            need in self.ends and self.ends[need].state in ("failed", "skipped")
+            need in self.ends and self.ends[need].state in _WITHOUT
             for need in self._planner.upstream(name)
         )
 
@@ -211,12 +228,20 @@ class PipelineRun:
     def _start(self, plan: StepPlan) -> None:
         if plan.state == "cached":
             self._end(
-                plan.name, StepEnd(plan.code.task, "cached", "", plan.key, plan.outputs)
+                plan.name,
+                StepEnd(
+                    plan.code.task,
+                    "cached",
+                    "",
+                    plan.key,
+                    plan.outputs,
+                    inputs=_references(plan),
+                ),
             )
             return
         step = self._planner.pipeline.steps[plan.name]
         provided = self._engine.provide(step, plan)
-        code = self._code_reference(Path(provided.code))
+        code = self._code_reference(plan, step, provided)
         running = _Running(plan, provided, code, deque([None]))
         self._move_inputs(running)
         items = None
@@ -234,39 +259,62 @@ class PipelineRun:
         if not running.waiting:
             self._finish(running)
 
-    def _code_reference(self, folder: Path) -> str:
+    def _code_reference(self, plan: StepPlan, step: Step, provided: Provided) -> str:
         """Store the code of a step, once in a run, and give its name."""
-        if str(folder) not in self._references:
-            code = read_content(folder, FileDigests(Path("/"), None), "followed")
+        folder = Path(provided.code)
+        if provided.code not in self._references:
+            code = _read_code(folder)
+            if not _is_code_of(plan, code):
+                # A command of an earlier run has written to it.
+                shutil.rmtree(folder)
+                self._engine.provide(step, plan)
+                code = _read_code(folder)
+            if not _is_code_of(plan, code):
+                raise RunError(f"{folder} has not the code that was planned")
             self._store.add(folder, code)
-            self._references[str(folder)] = code.reference
-        return self._references[str(folder)]
+            self._references[provided.code] = code.reference
+        return self._references[provided.code]
 
     def _move_inputs(self, running: _Running) -> None:
         """Store the inputs that a command cannot use where they lie."""
         mapped = self._planner.pipeline.steps[running.plan.name].map
         for name, one in sorted(running.plan.inputs.items()):
-            if one.path is None or self._engine.reaches(Path(one.path)):
+            if one.path is not None and self._engine.reaches(Path(one.path)):
                 continue
-            content = self._planner.content(one)
-            self._store.add(Path(one.path), content)
+            content = None
+            if one.path is not None:
+                content = self._planner.content(one)
+                self._store.add(Path(one.path), content)
+                running.moved.add(name)
             if name == mapped:
+                content = content or self._planner.content(one)
                 for part in content.items().values():
                     if not part.is_file:
                         self._store.add_manifest(part)
-            running.moved.add(name)
 
     def _feed(self) -> None:
         """Hand out as much work as there are hands for, so that memory stays flat."""
         for running in self._running.values():
             while running.waiting and running.under_way < 2 * self._workers.count:
-                if running.failure is not None:
+                if self._is_given_up(running):
                     break
                 item = running.waiting.popleft()
                 running.under_way += 1
                 self._workers.submit(
                     (running.plan.name, item), self._job(running, item)
                 )
+        idle = [one for one in self._running.values() if not one.under_way]
+        for running in idle:
+            # Given up before any of it was begun.
+            del self._running[running.plan.name]
+            self._stop_step(running)
+
+    def _is_given_up(self, running: _Running) -> bool:
+        """Whether nothing more of a step is begun: what is lost, or what failed."""
+        if running.failure is not None and running.failure.state == "corrupt":
+            return True
+        failed = self._failed or running.failure is not None
+        return failed and not self._keep_going
 
     def _job(self, running: _Running, item: ItemPlan | None) -> Job:
         plan, provided = running.plan, running.provided
@@ -322,6 +370,7 @@ class PipelineRun:
             else:
                 running.failure = running.failure or result
                 running.failed_log = running.failed_log or self._log(name, item)
+                self._failed = True
         elif result.state == "corrupt":
             running.failure = running.failure or result
         else:
@@ -331,22 +380,36 @@ class PipelineRun:
             running.ran += result.state == "done"
             if item is None:
                 running.outputs[""] = result.outputs
-            self._watcher.advanced(name, len(running.outputs))
-        if running.under_way:
+            running.ended += 1
+            self._watcher.advanced(name, running.ended)
+        if running.under_way or (running.waiting and not self._is_given_up(running)):
             return
         if running.failure is not None:
             del self._running[name]
-            if running.failure.state == "corrupt" and self._repairs < _REPAIRS:
+            if self._can_repair(running):
                 self._repairs += 1
                 self._again(name)
             else:
                 self._fail(running)
-        elif not running.waiting:
+        elif running.waiting:
+            del self._running[name]
+            self._stop_step(running)
+        else:
             self._finish(running)
+
+    def _can_repair(self, running: _Running) -> bool:
+        """Whether what the store has lost can be made again in this run."""
+        assert running.failure is not None
+        return (
+            running.failure.state == "corrupt"
+            and self._repairs < _REPAIRS
+            and self._planner.upstream(running.plan.name) <= self._selected
+        )
 
     def _again(self, name: str) -> None:
         """Look once more at what a step needs: the store has lost something of it."""
-        affected = {name, *self._planner.upstream(name)}
+        # What another step has found lost as well may be at work already.
+        affected = {name, *self._planner.upstream(name)} - set(self._running)
         for one in sorted(affected):
             self._outputs.pop(one, None)
             self.ends.pop(one, None)
@@ -368,8 +431,34 @@ class PipelineRun:
                 seconds=running.seconds,
                 message=running.failure.message,
                 log=log,
+                items=self._done_items(running),
+                ran=running.ran,
+                inputs=_references(running.plan),
             ),
         )
+
+    def _stop_step(self, running: _Running) -> None:
+        """End a step that is not through; what it has done stays."""
+        plan = running.plan
+        self._end(
+            plan.name,
+            StepEnd(
+                plan.code.task,
+                "stopped",
+                plan.reason,
+                plan.key,
+                seconds=running.seconds,
+                items=self._done_items(running),
+                ran=running.ran,
+                inputs=_references(plan),
+            ),
+        )
+
+    def _done_items(self, running: _Running) -> dict[str, str] | None:
+        if running.plan.items is None:
+            return None
+        done = running.outputs
+        return {one.name: one.key for one in running.plan.items if one.name in done}
 
     def _finish(self, running: _Running) -> None:
         plan = running.plan
@@ -393,6 +482,7 @@ class PipelineRun:
                 running.seconds,
                 items=items,
                 ran=running.ran,
+                inputs=_references(plan),
             ),
         )
 
@@ -438,3 +528,16 @@ class PipelineRun:
         if end.state in ("cached", "done"):
             self._outputs[name] = end.outputs
         self._watcher.ended(name, end)
+
+
+def _read_code(folder: Path) -> Content:
+    return read_content(folder, FileDigests(Path("/"), None), "followed")
+
+
+def _is_code_of(plan: StepPlan, code: Content) -> bool:
+    found = {e.path: (e.digest, e.kind == "executable") for e in code.entries}
+    return found == {name: tuple(state) for name, state in plan.code.files.items()}
+
+
+def _references(plan: StepPlan) -> dict[str, str]:
+    return {name: one.reference for name, one in sorted(plan.inputs.items())}

@@ -69,7 +69,7 @@ def begin_document(
     """Write down what a run starts with: who, when, from which state of the tree."""
     head = checkout.head()
     is_changed = head.commit is not None and head.is_changed
-    diff = checkout.git("diff", "HEAD") if is_changed else ""
+    diff = checkout.diff() if is_changed else b""
     return {
         "format": FORMAT,
         "id": run_id,
@@ -77,7 +77,7 @@ def begin_document(
         "started": datetime.now(UTC).isoformat(),
         "commit": head.commit,
         "branch": head.branch,
-        "diff": store.add_text(os.fsencode(diff)) if diff else None,
+        "diff": store.add_text(diff) if diff else None,
         "host": platform.node(),
         "user": user_name(),
         "steps": {},

@@ -65,9 +65,11 @@ def copy_files(root: Path, tree: Tree, names: Iterable[str], folder: Path) -> No
     readable by all, and executable by all or nobody.
 
     Raises:
-        UserError: One has changed since.
+        UserError: One has changed since, or is a link.
     """
     for name in names:
+        if (root / name).is_symlink():
+            raise UserError(f"{name} is a link; put the file itself there")
         digest, executable = tree.files[name]
         content = (root / name).read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:

@@ -66,9 +66,9 @@ def find_step(run: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _log(store: Store, step: dict[str, Any], item: str | None) -> str | None:
-    if step["log"] is not None:
-        return str(step["log"])
     name, key = step["step"], step["key"]
+    if item is None and step["log"] is not None:
+        return str(step["log"])
     if item is not None:
         items = step.get("items") or {}
         if item not in items:

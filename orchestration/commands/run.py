@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
         planner = opened.planner(engine.platform(), args.force)
         selected = select(planner, args.only, args.start, args.until)
         known = _known(opened, planner, selected, screen.tell)
-        plans = [p for p in planner.plan(known) if p.name in selected]
+        plans = list(planner.plan(known, selected))
         _check(opened, plans, engine)
         document = begin_document(
             opened.checkout,
@@ -57,6 +57,7 @@ def main(arguments: Sequence[str]) -> None:
             params=dict(opened.pipeline.params),
             engine=engine.name,
             order=planner.order,
+            known={name: dict(outputs) for name, outputs in known.items()},
         )
         keeper = RunKeeper(opened.store, opened.name, document)
         run = PipelineRun(
@@ -78,7 +79,9 @@ def main(arguments: Sequence[str]) -> None:
             state = "stopped"
             try:
                 ends = run.execute()
-                failed = any(end.state == "failed" for end in ends.values())
+                failed = any(
+                    end.state not in ("cached", "done") for end in ends.values()
+                )
                 state = "failed" if failed else "done"
             except Exception:
                 state = "failed"
@@ -94,7 +97,9 @@ def main(arguments: Sequence[str]) -> None:
     else:
         _say_summary(run_id, ends, document["seconds"])
     if state == "failed":
-        names = [name for name, end in ends.items() if end.state == "failed"]
+        names = [name for name, end in ends.items() if end.state == "failed"] or [
+            name for name, end in ends.items() if end.state != "cached"
+        ]
         raise RunError(
             f"{', '.join(names)} failed; ./strata logs {run_id} {names[0]} has the "
             "log, and the same command goes on from here"
@@ -114,7 +119,8 @@ class _Watcher:
         self._screen = screen
 
     def started(self, step: str, reason: str, items: int | None) -> None:
-        """Pass it on."""
+        """Keep what has ended until now, which this one may need."""
+        self._keeper.write_soon()
         self._screen.started(step, reason, items)
 
     def advanced(self, step: str, done: int) -> None:
@@ -136,6 +142,7 @@ def step_document(name: str, end: StepEnd) -> dict[str, Any]:
         "key": end.key,
         "reason": end.reason,
         "seconds": round(end.seconds, 3),
+        "inputs": dict(end.inputs),
         "outputs": {key: dict(value) for key, value in end.outputs.items()},
         "message": end.message,
         "log": end.log,
@@ -180,11 +187,16 @@ def _known(
     for name in planner.order:
         if name not in wanted:
             continue
-        plan = planner.step(name, known)
-        if plan.state == "cached":
+        try:
+            plan = planner.step(name, known)
+            reason = plan.reason
+        except UserError as error:
+            # What it reads may be gone; what it gave is asked for.
+            plan, reason = None, str(error)
+        if plan is not None and plan.state == "cached":
             known[name] = plan.outputs
         elif name in needed:
-            known[name] = _last(opened, plan, tell)
+            known[name] = _last(opened, planner, name, reason, tell)
     return known
 
 
@@ -196,15 +208,18 @@ def _above(planner: Planner, names: Collection[str]) -> set[str]:
     return found
 
 
-def _last(opened: Opened, plan: StepPlan, tell: Callable[[str], None]) -> Outputs:
-    name = plan.name
+def _last(
+    opened: Opened,
+    planner: Planner,
+    name: str,
+    reason: str,
+    tell: Callable[[str], None],
+) -> Outputs:
     declared = opened.pipeline.steps[name].outputs
-    for record in opened.store.records(plan.code.task, name):
+    for record in opened.store.records(planner.code(name).task, name):
         if set(record["outputs"]) >= set(declared):
             if not opened.store.missing(references(record)):
-                tell(
-                    f"{name}: as it was at {record['finished'][:16]}; now {plan.reason}"
-                )
+                tell(f"{name}: as it was at {record['finished'][:16]}; now {reason}")
                 outputs: Outputs = record["outputs"]
                 return outputs
     raise UserError(f"{name} has no results yet; run it first (--until {name})")

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print them as JSON")
     args = parser.parse_args(arguments)
     store = open_store(args.store)
-    found = [store.run(one) for one in store.runs(args.pipeline)[: args.limit]]
+    found = store.run_documents(args.pipeline, args.limit)
     if args.json:
         say(json.dumps(found, indent=2, sort_keys=True))
         return

@@ -33,7 +33,8 @@ def main(arguments: Sequence[str]) -> None:
     opened.check_step(args.step)
     engine = make_engine(args.engine, opened, opened.checkout.cache, warn)
     planner = opened.planner(engine.platform())
-    plans = {plan.name: plan for plan in planner.plan()}
+    above = planner.above(args.step)
+    plans = {plan.name: plan for plan in planner.plan(only=above)}
     plan = plans[args.step]
     nearest = None
     if plan.state == "runs":

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 from common.errors import UserError
@@ -76,6 +77,7 @@ class DockerEngine:
         )
         self._image = self._builder.image(self._task).name
         self._building = threading.Lock()
+        self._reached: dict[Path, bool] = {}
         self._provided: dict[str, tuple[Step, StepPlan, Provided]] = {}
 
     def platform(self) -> Platform:
@@ -90,7 +92,8 @@ class DockerEngine:
             self._builder.build_base(lambda line: None)
             python, machine = self._daemon.python(base.name)
             write_atomically(memory, json.dumps([python, machine]).encode())
-        return image_platform(python, machine, base.digest)
+        dockerfile, _ = self._tree.files[self._task.dockerfile]
+        return image_platform(python, machine, base.digest, dockerfile)
 
     def provide(self, step: Step, plan: StepPlan) -> Provided:
         """Have the image and a folder with the closure there."""
@@ -122,24 +125,14 @@ class DockerEngine:
 
     def reaches(self, path: Path) -> bool:
         """Whether a command can use an input where it lies: if no link leads out."""
-        folders = [path]
-        while folders:
-            folder = folders.pop()
-            if folder.is_symlink():
-                return False
-            if folder.is_dir():
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        if entry.is_symlink():
-                            return False
-                        if entry.is_dir():
-                            folders.append(Path(entry.path))
-        return True
+        if path not in self._reached:
+            self._reached[path] = not _has_links(path)
+        return self._reached[path]
 
     def launcher(self, job: Job) -> Launcher:
         """Say how the launcher is started: one container for the jobs of a step."""
         step, plan, provided = self._provided[job.step.removesuffix(".items")]
-        code, packages = self._own()
+        code, packages = self._own
         command = ["docker", "run", "--rm", "--init", "--interactive"]
         command += ["--user", f"{os.getuid()}:{os.getgid()}", "--env", "HOME=/tmp"]
         command += ["--env", f"PYTHONPATH={code}:{code}/src:{packages}"]
@@ -167,6 +160,7 @@ class DockerEngine:
         command += [self._image, "python", "-P", "-m", "orchestration.launcher"]
         return Launcher(tuple(command), dict(os.environ))
 
+    @cached_property
     def _own(self) -> tuple[Path, Path]:
         """Give the launcher's own code and packages, apart from any task's."""
         code = Scripts(self._checkout.root, self._tree).code_of(
@@ -178,3 +172,19 @@ class DockerEngine:
         folder = provide_workspace(self._checkout, self._tree, sorted(code.files), {})
         (site,) = environment.glob("lib/python3.*/site-packages")
         return folder, site
+
+
+def _has_links(path: Path) -> bool:
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        if folder.is_symlink():
+            return True
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        return True
+                    if entry.is_dir():
+                        folders.append(Path(entry.path))
+    return False

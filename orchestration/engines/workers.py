@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import queue
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from common.errors import RunError
 from orchestration.launcher.command import bound_to_parent
 from orchestration.launcher.job import Job, JobResult
 
@@ -25,12 +28,10 @@ class Launcher:
     Attributes:
         command: The program and its arguments.
         variables: Its environment, whole.
-        end: Is called when it has to end, beside a signal to the process.
     """
 
     command: Sequence[str]
     variables: Mapping[str, str]
-    end: Callable[[], None] = lambda: None
 
 
 class Workers(Generic[Tag]):
@@ -45,7 +46,9 @@ class Workers(Generic[Tag]):
     def __init__(self, count: int, start: Callable[[Job], Launcher]) -> None:
         self._start = start
         self._jobs: queue.SimpleQueue[tuple[Tag, Job] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[Tag, JobResult]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Tag, JobResult] | Exception] = (
+            queue.SimpleQueue()
+        )
         self._processes: dict[int, tuple[Launcher, subprocess.Popen[str]]] = {}
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -62,17 +65,27 @@ class Workers(Generic[Tag]):
         self._jobs.put((tag, job))
 
     def next_result(self) -> tuple[Tag, JobResult]:
-        """Wait for the next job to end."""
-        return self._done.get()
+        """Wait for the next job to end.
+
+        Raises:
+            RunError: No launcher can be had.
+        """
+        done = self._done.get()
+        if isinstance(done, Exception):
+            raise RunError(f"no launcher can be started: {done}") from done
+        return done
 
     def stop(self) -> None:
-        """End everything that still runs, and wait for it."""
+        """End everything that still runs, and wait for it, whoever is impatient."""
+        with _unsignalled():
+            self._stop()
+
+    def _stop(self) -> None:
         self._stopped.set()
         with self._lock:
             running = list(self._processes.values())
-        for launcher, process in running:
+        for _, process in running:
             process.terminate()
-            launcher.end()
         for _, process in running:
             try:
                 process.wait(_STOP_SECONDS)
@@ -89,7 +102,11 @@ class Workers(Generic[Tag]):
             tag, job = taken
             if self._stopped.is_set():
                 return
-            self._done.put((tag, self._run(number, job)))
+            try:
+                self._done.put((tag, self._run(number, job)))
+            except Exception as error:
+                # Told to who waits for a result; here nobody would see it.
+                self._done.put(error)
 
     def _run(self, number: int, job: Job) -> JobResult:
         wanted = self._start(job)
@@ -97,7 +114,8 @@ class Workers(Generic[Tag]):
         if process is None or launcher != wanted or process.poll() is not None:
             if process is not None:
                 assert process.stdin is not None
-                process.stdin.close()
+                with suppress(OSError):
+                    process.stdin.close()
                 process.wait()
             with self._lock:
                 if self._stopped.is_set():
@@ -117,9 +135,25 @@ class Workers(Generic[Tag]):
             )
 
 
+@contextmanager
+def _unsignalled() -> Iterator[None]:
+    """Take no notice of signals that ask to end: that is what is being done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = [signal.signal(number, signal.SIG_IGN) for number in asking]
+    try:
+        yield
+    finally:
+        for number, handler in zip(asking, previous):
+            signal.signal(number, handler)
+
+
 def _popen(launcher: Launcher) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*bound_to_parent(), *launcher.command],
+        # It ends its command in order when it is asked to, which a kill is not.
+        [*bound_to_parent(signal.SIGTERM), *launcher.command],
         env=dict(launcher.variables),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -48,7 +48,7 @@ def run_command(
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*bound_to_parent(), *command],
+            [*bound_to_parent(signal.SIGKILL), *command],
             cwd=folder,
             env=dict(variables),
             stdin=subprocess.DEVNULL,
@@ -80,13 +80,13 @@ def run_command(
     return process.returncode
 
 
-def bound_to_parent() -> list[str]:
-    """Give what goes before a command so that it is killed if its parent is.
+def bound_to_parent(number: signal.Signals) -> list[str]:
+    """Give what goes before a command so that it gets a signal if its parent ends.
 
     That is util-linux's setpriv; where it is not, as on macOS, nothing.
     """
     setpriv = _setpriv()
-    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+    return [setpriv, "--pdeathsig", number.name[3:]] if setpriv else []
 
 
 @cache

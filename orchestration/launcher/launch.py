@@ -12,10 +12,12 @@ import getpass
 import hashlib
 import os
 import platform
+import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,12 +69,13 @@ def references(record: Mapping[str, object]) -> list[str]:
 
 def _run(job: Job, store: Store, folder: Path) -> JobResult:
     sources = {name: _source(job, store, one) for name, one in job.inputs.items()}
+    identities = {name: _identity(source) for name, source in sources.items()}
     for name, one in job.inputs.items():
         _check_input(job, name, one, sources[name])
         place = folder / "work" / one.place
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(sources[name])
-    for name in ("work/outputs", "home", "tmp"):
+    for name in ("work/outputs", "home"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for path in job.outputs.values():
         (folder / "work/outputs" / path).parent.mkdir(parents=True, exist_ok=True)
@@ -81,13 +84,15 @@ def _run(job: Job, store: Store, folder: Path) -> JobResult:
     start = time.monotonic()
     log = Path(job.log)
     try:
-        status = run_command(
-            _command(job, environment),
-            folder / "work",
-            _variables(job, environment, folder),
-            log,
-            job.timeout,
-        )
+        # Of a short name: what is bound to sockets in it may have 108 characters.
+        with tempfile.TemporaryDirectory(prefix="strata-") as temporary:
+            status = run_command(
+                _command(job, environment),
+                folder / "work",
+                _variables(job, environment, folder, temporary),
+                log,
+                job.timeout,
+            )
     except TimedOut:
         raise StepFailed(f"it took longer than {job.timeout:g} s") from None
     except OSError as error:
@@ -98,7 +103,11 @@ def _run(job: Job, store: Store, folder: Path) -> JobResult:
         raise StepFailed(f"it ended with {how}{_tail(log)}")
     contents = _read_outputs(job, folder / "work/outputs")
     for name, one in job.inputs.items():
+        # Another command may have found it spoilt, and had it made again.
+        if _identity(sources[name]) != identities[name]:
+            raise StepFailed(f"its input {name} was spoilt by another command")
         _check_input(job, name, one, sources[name])
+    _check_code(job)
     for name, content in contents.items():
         store.add(folder / "work/outputs" / job.outputs[name], content)
     outputs = {
@@ -144,19 +153,51 @@ def _check_input(job: Job, name: str, one: JobInput, source: Path) -> None:
     memory = None
     if one.path is None:
         memory = memory_of(Path(job.scratch) / "memory", source)
-    elif job.memory is not None and job.item is None:
+    elif job.memory is not None and not _is_item(job, one):
         memory = memory_of(Path(job.memory), source)
     digests = FileDigests(Path("/"), memory)
     found = None
     if source.exists():
         found = read_content(source, digests, "followed").reference
-        digests.save()
+        # What is remembered only saves time: a container may have no place for it.
+        with suppress(OSError):
+            digests.save()
     if found != one.reference:
         if one.path is None:
-            shutil.rmtree(source.parent, ignore_errors=True)
+            _put_aside(source.parent)
         raise StepFailed(
             f"its input {name} changed while it was at work; nothing was kept"
         )
+
+
+def _is_item(job: Job, one: JobInput) -> bool:
+    return job.item is not None and one.place.endswith(f"/{job.item}")
+
+
+def _identity(source: Path) -> tuple[int, int] | None:
+    """Tell one folder that was made for an input from another of the same name."""
+    try:
+        status = source.parent.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_code(job: Job) -> None:
+    """Make sure that the code is what the step's key says, for whoever uses it next."""
+    code = Path(job.code)
+    digests = FileDigests(Path("/"), memory_of(Path(job.scratch) / "memory", code))
+    found = read_content(code, digests, "followed").reference
+    digests.save()
+    if found != job.code_reference:
+        _put_aside(code)
+        raise StepFailed("it wrote to the folder of its code; nothing was kept")
+
+
+def _put_aside(folder: Path) -> None:
+    """Have a folder made again; its own number stays taken, so that others see it."""
+    with suppress(OSError):
+        folder.rename(folder.with_name(f".spoilt-{secrets.token_hex(8)}"))
 
 
 def memory_of(folder: Path, path: Path) -> Path:
@@ -187,12 +228,14 @@ def _command(job: Job, environment: Path) -> list[str]:
     return [*start, job.module, *job.arguments]
 
 
-def _variables(job: Job, environment: Path, folder: Path) -> dict[str, str]:
+def _variables(
+    job: Job, environment: Path, folder: Path, temporary: str
+) -> dict[str, str]:
     return {
         "PATH": f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": f"{job.code}/src",
         "HOME": str(folder / "home"),
-        "TMPDIR": str(folder / "tmp"),
+        "TMPDIR": temporary,
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,8 +73,9 @@ def _download(address: str, cache: Path) -> Path:
     try:
         with requests.get(address, stream=True, timeout=_SECONDS) as answer:
             answer.raise_for_status()
-            tags = ("ETag", "Last-Modified", "Content-Length")
-            state = json.dumps([answer.headers.get(tag) for tag in tags])
+            tags = [answer.headers.get(tag) for tag in ("ETag", "Last-Modified")]
+            # Who tells states apart by nothing is asked for everything each time.
+            state = json.dumps(tags if any(tags) else secrets.token_hex())
 
             def fill(new: Path) -> None:
                 (new / "content").mkdir()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,7 @@ def step_document(
         "arguments": list(arguments),
         "processes": processes,
         "variables": {
-            name: hashlib.sha256(value.encode()).hexdigest()
+            name: hashlib.sha256(os.fsencode(value)).hexdigest()
             for name, value in sorted(variables.items())
         },
         "inputs": dict(sorted(inputs.items())),

@@ -19,6 +19,7 @@ from orchestration.pipelines.keys import Platform, StepCode, key_of, step_docume
 from orchestration.pipelines.spec import FromStep, Pipeline, Step
 from orchestration.pipelines.why import nearest_record
 from orchestration.store.content import Content
+from orchestration.store.parallel import in_parallel
 from orchestration.store.store import Store
 
 # Reference and size of each output of a step, by name.
@@ -130,14 +131,21 @@ class Planner:
         self._platform = platform
         self._forced = frozenset(forced)
 
-    def plan(self, known: Mapping[str, Outputs] | None = None) -> Iterator[StepPlan]:
-        """Plan every step in order, each as far as the earlier ones are cached.
+    def plan(
+        self,
+        known: Mapping[str, Outputs] | None = None,
+        only: Collection[str] | None = None,
+    ) -> Iterator[StepPlan]:
+        """Plan steps in order, each as far as the earlier ones are cached.
 
         Args:
             known: Outputs that are to be taken for those of these steps.
+            only: The steps; None for all.
         """
         outputs: dict[str, Outputs] = dict(known or {})
         for name in self.order:
+            if only is not None and name not in only:
+                continue
             plan = self.step(name, outputs)
             if plan.state == "cached":
                 outputs.setdefault(name, plan.outputs)
@@ -287,7 +295,6 @@ class Planner:
         forced = plan.name in self._forced
         there = set() if forced else store.keys(plan.code.task, records)
         parts = content.items()
-        lost: set[str] = set()
         found: dict[str, Any] = {}
         documents = {
             item: {
@@ -299,11 +306,15 @@ class Planner:
             for item, part in parts.items()
         }
         keys = {item: key_of(document) for item, document in documents.items()}
-        for item, key in keys.items():
-            if key in there:
-                record = store.record(plan.code.task, records, key)
-                if record is not None:
-                    found[item] = record["outputs"]
+        known = [item for item, key in keys.items() if key in there]
+        read = in_parallel(
+            lambda item: store.record(plan.code.task, records, keys[item]),
+            known,
+            store.objects.workers,
+        )
+        for item, record in zip(known, read):
+            if record is not None:
+                found[item] = record["outputs"]
         wanted = {
             o["reference"] for outputs in found.values() for o in outputs.values()
         }

@@ -23,12 +23,15 @@ def host_platform() -> Platform:
     )
 
 
-def image_platform(python: str, machine: str, base: str) -> Platform:
-    """Describe an image that builds on a base.
+def image_platform(python: str, machine: str, base: str, dockerfile: str) -> Platform:
+    """Describe a task's image, below the packages.
 
     Args:
         python: Implementation and version of its interpreter.
         machine: Its operating system and processor type.
         base: The digest of what the base is made of.
+        dockerfile: The digest of the task's Dockerfile.
     """
-    return Platform(python=python, machine=machine, system=f"image: {base}")
+    return Platform(
+        python=python, machine=machine, system=f"image: {base[:24]}, {dockerfile[:24]}"
+    )

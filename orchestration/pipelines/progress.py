@@ -13,8 +13,14 @@ from orchestration.running import StepEnd
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_SIGNS = {"cached": "=", "done": "+", "failed": "x", "skipped": "-"}
-_STYLES = {"cached": "dim", "done": "green", "failed": "bold red", "skipped": "dim"}
+_SIGNS = {"cached": "=", "done": "+", "failed": "x", "skipped": "-", "stopped": "!"}
+_STYLES = {
+    "cached": "dim",
+    "done": "green",
+    "failed": "bold red",
+    "skipped": "dim",
+    "stopped": "dim",
+}
 _PLAIN_EVERY_SECONDS = 10.0
 
 

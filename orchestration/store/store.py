@@ -312,6 +312,12 @@ class Store:
         """Give the ids of all runs, of a pipeline if it is given, the newest first."""
         return [name.identity for name in self._runs(pipeline)]
 
+    def run_documents(self, pipeline: str | None, limit: int) -> list[Document]:
+        """Give what is kept of the newest runs; those that are damaged are left out."""
+        names = [name.object for name in self._runs(pipeline)[:limit]]
+        read = in_parallel(self.objects.get, names, self.objects.workers)
+        return [one for one in map(parse_document, read) if one is not None]
+
     def run(self, run_id: str) -> Document:
         """Give what is kept of a run.
 

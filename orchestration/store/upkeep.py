@@ -456,7 +456,8 @@ def _records_of(document: Document) -> set[str]:
             folder = f"records/{step.get('task')}/{step.get('step')}"
             items = step.get("items")
             keys = list(items.values()) if isinstance(items, dict) else []
-            names |= {f"{folder}/{key}.json" for key in [step.get("key"), *keys]}
+            names.add(f"{folder}/{step.get('key')}.json")
+            names |= {f"{folder}.items/{key}.json" for key in keys}
     return names
 
 

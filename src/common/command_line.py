@@ -178,7 +178,8 @@ def run(
 ) -> int:
     """Call a command's main function and turn how it ends into an exit status.
 
-    SIGTERM unwinds the stack like Ctrl-C does, so that unfinished outputs are removed.
+    SIGTERM, and SIGHUP from a terminal that goes, unwind the stack like Ctrl-C does, so
+    that unfinished outputs are removed.
     In a distributed run only the main process reports a failure of all.
 
     Args:
@@ -228,7 +229,7 @@ class _Terminated(BaseException):
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Raise _Terminated when SIGTERM arrives."""
+    """Raise _Terminated when SIGTERM or SIGHUP arrives."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
@@ -236,11 +237,17 @@ def _terminable() -> Iterator[None]:
     def terminate(number: int, frame: FrameType | None) -> None:
         raise _Terminated
 
-    previous: Any = signal.signal(signal.SIGTERM, terminate)
+    asking = (signal.SIGTERM, signal.SIGHUP)
+    previous: list[Any] = [signal.getsignal(number) for number in asking]
+    for number, handler in zip(asking, previous):
+        # Who starts it with nohup wants it to go on.
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in zip(asking, previous):
+            signal.signal(number, handler)
 
 
 def _report(name: str, problem: object, status: int) -> int:

@@ -71,6 +71,8 @@ def main() -> None:
         return
     if args.mood == "careless":
         args.flour.write_text("burnt")
+    if args.mood == "scribbling":
+        (Path(__file__).parent / "note.txt").write_text("flour is out")
     if args.mood == "slow":
         print("baking as", os.getpid(), flush=True)
         time.sleep(600)
@@ -193,6 +195,11 @@ class Mill:
     store: Path | str
 
     @property
+    def folder(self) -> Path:
+        """The store, where it is a folder."""
+        return Path(self.store)
+
+    @property
     def grain(self) -> Path:
         """The folder that grind and sieve read."""
         return self.tree.root / "data/grain"
@@ -239,4 +246,5 @@ class Mill:
             ":"
         )
         assert kind == "file"
-        return Path(self.store, "cas", digest).read_bytes()
+        content: bytes = (self.folder / "cas" / digest).read_bytes()
+        return content

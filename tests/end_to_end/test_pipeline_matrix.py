@@ -178,7 +178,7 @@ def test_declared_variables_count_and_no_others_are_seen(
     seen = json.loads(mill.read(run, "grind", "flour"))
     assert (seen["speed"], seen["secret"]) == ("fast-9f31", None)
     # A value may be secret: it is in no document of the store.
-    kept = [p for name in ("records", "runs") for p in (mill.store / name).rglob("*")]
+    kept = [p for name in ("records", "runs") for p in (mill.folder / name).rglob("*")]
     assert not any(p.is_file() and b"fast-9f31" in p.read_bytes() for p in kept)
 
 
@@ -221,14 +221,18 @@ def test_a_new_item_alone_is_run_and_planned(mill: Mill) -> None:
         "d.txt": "runs",
     }
 
+    # Nor does the collector take what the others gave.
+    collected = mill.strata("store", "gc", "--grace", "0s")
+    assert collected.status == 0, collected.errors
+
     run = mill.run()
 
     assert run["steps"]["sieve"]["ran"] == 1
     outcome = mill.strata(
-        "get", f"{run['id']}:sieve/fine", str(mill.store.parent / "fine")
+        "get", f"{run['id']}:sieve/fine", str(mill.folder.parent / "fine")
     )
     assert outcome.status == 0, outcome.errors
-    fine = mill.store.parent / "fine"
+    fine = mill.folder.parent / "fine"
     assert {path.name: path.read_text() for path in fine.iterdir()} == {
         "a.txt.txt": "a.txt barley",
         "b.txt.txt": "b.txt oats",
@@ -240,7 +244,7 @@ def test_a_new_item_alone_is_run_and_planned(mill: Mill) -> None:
 def test_an_output_that_the_store_has_lost_is_made_again(mill: Mill) -> None:
     run = mill.run()
     reference = run["steps"]["grind"]["outputs"]["flour"]["reference"]
-    blob = mill.store / "cas" / reference.partition(":")[2]
+    blob = mill.folder / "cas" / reference.partition(":")[2]
     content = blob.read_bytes()
     blob.unlink()
 
@@ -251,7 +255,7 @@ def test_an_output_that_the_store_has_lost_is_made_again(mill: Mill) -> None:
 def test_an_output_that_is_damaged_in_the_store_is_made_again(mill: Mill) -> None:
     run = mill.run()
     reference = run["steps"]["grind"]["outputs"]["flour"]["reference"]
-    blob = mill.store / "cas" / reference.partition(":")[2]
+    blob = mill.folder / "cas" / reference.partition(":")[2]
     content = blob.read_bytes()
     blob.chmod(0o644)
     blob.write_bytes(content.swapcase())

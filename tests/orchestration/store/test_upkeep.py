@@ -15,6 +15,7 @@ import pytest
 from common.errors import RunError, UserError
 from orchestration.commands import store as command
 from orchestration.file_digests import FileDigests
+from orchestration.pipelines.planning import items_of
 from orchestration.store import upkeep
 from orchestration.store.content import read_content
 from orchestration.store.errors import StoreError
@@ -31,7 +32,7 @@ class Garden:
         self.store = store
         self._folder = folder
 
-    def grow(self, key: str, age: float, **more: Any) -> str:
+    def grow(self, key: str, age: float, step: str = "grow", **more: Any) -> str:
         """Store an artifact of two files and its record; give its reference."""
         before = self._files()
         folder = self._folder / key
@@ -42,7 +43,7 @@ class Garden:
         self.store.add(folder, content)
         output = {"reference": content.reference, "size": content.size}
         document = {"outputs": {"out": output}, "finished": "2026", **more}
-        self.store.add_record("fruit", "grow", key, document)
+        self.store.add_record("fruit", step, key, document)
         self._age(self._files() - before, age)
         return content.reference
 
@@ -56,7 +57,8 @@ class Garden:
         self._age(self._files() - before, age)
 
     def keys(self) -> set[str]:
-        return self.store.keys("fruit", "grow")
+        steps = ("grow", items_of("grow"))
+        return {key for step in steps for key in self.store.keys("fruit", step)}
 
     def _files(self) -> set[Path]:
         return {p for p in Path(self.store.address).rglob("*") if p.is_file()}
@@ -74,7 +76,8 @@ def garden(store: Store, tmp_path: Path) -> Garden:
 
 def test_what_no_run_reaches_goes(garden: Garden) -> None:
     kept = garden.grow("kept", 2 * DAY)
-    item = garden.grow("item", 2 * DAY)
+    # As the planner names the records of a step's items.
+    item = garden.grow("item", 2 * DAY, items_of("grow"))
     gone = garden.grow("gone", 2 * DAY)
     young = garden.grow("young", 60)
     mapped = {"task": "fruit", "step": "grow", "key": "none", "items": {"x": "item"}}
