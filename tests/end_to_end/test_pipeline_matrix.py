@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.store.objects import open_objects
 from tests.end_to_end.conftest import missing
 from tests.end_to_end.mill import STEPS, Mill
 from tests.orchestration.store.conftest import Server, s3_store, seaweedfs
@@ -286,6 +287,8 @@ def test_another_clone_on_another_branch_for_another_user_has_it_all(
 ) -> None:
     # The two have nothing in common but the address of a bucket.
     bucket = s3_store(seaweedfs.port, monkeypatch)
+    # SeaweedFS makes a bucket with its first object.
+    open_objects(bucket).put("tmp/first", b"")
     filled = mill.strata("store", "push", bucket)
     assert filled.status == 0, filled.errors
     clone = tmp_path / "clone"
