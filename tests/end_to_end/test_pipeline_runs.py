@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +18,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests.end_to_end.conftest import missing
 from tests.end_to_end.mill import Mill
 
 
@@ -192,6 +195,27 @@ def test_a_run_that_is_killed_at_any_moment_does_no_harm(
     assert {name: step["outputs"] for name, step in again["steps"].items()} == outputs
 
 
+def test_a_clock_that_is_set_back_does_no_harm(mill: Mill) -> None:
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        missing("there is no faketime (Debian: apt-get install faketime)")
+    assert faketime is not None
+    (mill.grain / "a.txt").write_text("millet")
+    ahead = mill.tree.run(
+        *(faketime, "+400 days", "./strata", "run", "mill", "--json"),
+        *("--store", str(mill.store)),
+    )
+    assert json.loads(ahead.output)["state"] == "done", ahead.errors
+
+    assert mill.ran() == {}
+    assert mill.strata("store", "gc").status == 0
+    assert mill.ran() == {}
+    (mill.grain / "a.txt").write_text("MILLET")
+    assert set(mill.ran()) == {"grind", "bake", "sieve"}
+    assert mill.ran() == {}
+    assert verified(mill)
+
+
 def test_a_step_alone_runs_on_what_the_others_gave_last(mill: Mill) -> None:
     # grind would run; bake takes its last result.
     label = mill.tree.root / "src/domains/mill/label.txt"
@@ -242,7 +266,7 @@ def test_a_pipeline_is_drawn(mill: Mill, tmp_path: Path) -> None:
 
 
 def test_containers_give_what_processes_give(
-    mill: Mill, engine: docker.DockerClient
+    mill: Mill, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = mill.run()
 
@@ -258,4 +282,19 @@ def test_containers_give_what_processes_give(
     assert set(states(again).values()) == {"cached"}
     for name, step in first["steps"].items():
         assert step["outputs"] == local["steps"][name]["outputs"]
+    # Another image below is another system.
+    base = os.environ.get("STRATA_PYTHON_IMAGE")
+    if base is not None:
+        dockerfile = io.BytesIO(f"FROM {base}\nENV MILL=1\n".encode())
+        other, _ = engine.images.build(fileobj=dockerfile, tag="mill/python:other")
+        monkeypatch.setenv("STRATA_PYTHON_IMAGE", "mill/python:other")
+        planned = mill.strata("plan", "mill", "--engine", "docker", "--json")
+        states_there = {p["step"]: p["state"] for p in json.loads(planned.output)}
+        assert states_there == {
+            "grind": "runs",
+            "bake": "waits",
+            "sieve": "runs",
+            "weigh": "cached",
+        }
+        other.remove(force=True)
     assert first["steps"]["grind"]["reason"].startswith("system: host: ")
