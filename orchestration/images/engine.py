@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import docker
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-import docker
 from common.command_line import warn
 from common.errors import RunError, UserError
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from urllib.request import parse_http_list, parse_keqv_list
 
 import requests
+from docker import auth
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.util import Retry
 
 from common.errors import RunError, UserError
-from docker import auth
 
 _MANIFESTS = (
     "application/vnd.oci.image.index.v1+json",
