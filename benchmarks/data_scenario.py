@@ -147,7 +147,9 @@ def _change(data: Path, number: int) -> None:
     """Change a byte of a file, a different one each time."""
     files = sorted(data.iterdir()) if data.is_dir() else [data]
     with files[number % len(files)].open("r+b") as file:
-        file.write(bytes([number]))
+        (old,) = file.read(1)
+        file.seek(0)
+        file.write(bytes([old ^ 0xFF]))
     time.sleep(_OLD_SECONDS)
 
 
