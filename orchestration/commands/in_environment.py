@@ -127,9 +127,9 @@ def surround(
             builder.build(task, tell)
     code = provide_workspace(checkout, tree, task.files, {})
     mounts = {str(code / "src"): "/opt/code/src:ro"}
-    mounts |= {str(path): f"/work/{name}" for name, path in folders.items()}
+    mounts |= {str(path): f"/workspace/{name}" for name, path in folders.items()}
     if live and (checkout.root / "notebooks").is_dir():
-        mounts[str(checkout.root / "notebooks")] = "/work/notebooks"
+        mounts[str(checkout.root / "notebooks")] = "/workspace/notebooks"
     command = ["docker", "run", "--rm", "--init", "--interactive"]
     if sys.stdin.isatty() and sys.stdout.isatty():
         command.append("--tty")

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
         start = ["python", "-P", str(starter), str(packages)]
         _write_kernel(kernels, [*start, "ipykernel_launcher"])
         surroundings = surround(args, live=True, options=options)
-        root = "/work" if args.docker else surroundings.folder
+        root = "/workspace" if args.docker else surroundings.folder
         command = surroundings.command(
             [*start, "jupyterlab", "--no-browser", f"--ip={ip}", f"--port={args.port}"]
             + ["--ServerApp.port_retries=0", f"--LabApp.app_dir={lab}", "--allow-root"]

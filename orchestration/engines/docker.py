@@ -136,7 +136,7 @@ class DockerEngine:
         command = ["docker", "run", "--rm", "--init", "--interactive"]
         command += ["--user", f"{os.getuid()}:{os.getgid()}", "--env", "HOME=/tmp"]
         command += ["--env", f"PYTHONPATH={code}:{code}/src:{packages}"]
-        command += ["--workdir", "/work"]
+        command += ["--workdir", "/workspace"]
         for path in sorted({str(code), str(packages), provided.code}):
             command += ["--volume", f"{path}:{path}:ro"]
         for one in plan.inputs.values():
