@@ -30,7 +30,9 @@ def states(run: dict[str, dict[str, dict[str, str]]]) -> dict[str, str]:
 def started(mill: Mill, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """Start a run and make sure that it has ended afterwards."""
     process = subprocess.Popen(
-        ["./strata", "run", "mill", "--store", str(mill.store), *flags],
+        # Who runs the tests may have them survive their terminal; a run shall not.
+        ["env", "--default-signal=HUP", "./strata", "run", "mill"]
+        + ["--store", str(mill.store), *flags],
         cwd=mill.tree.root,
         stderr=subprocess.PIPE,
         text=True,
