@@ -100,12 +100,20 @@ def _branch(tree: ScratchTree, name: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
+def connected() -> docker.DockerClient:
+    """The Docker engine, which other tests may be using as well."""
     try:
         client = docker.from_env(timeout=120)
         client.ping()
     except (DockerException, requests.RequestException):
         missing("no Docker engine answers")
+    return client
+
+
+@pytest.fixture(scope="session")
+def engine(connected: docker.DockerClient) -> Iterator[docker.DockerClient]:
+    """The Docker engine, for tests that make images of the small tasks."""
+    client = connected
     yield client
     # The tests' own images; what they build on stays for the next time.
     for name in ("apples", "mill", "pears"):

@@ -288,7 +288,7 @@ def test_containers_give_what_processes_give(
     base = os.environ.get("STRATA_PYTHON_IMAGE")
     if base is not None:
         dockerfile = io.BytesIO(f"FROM {base}\nENV MILL=1\n".encode())
-        other, _ = engine.images.build(fileobj=dockerfile, tag="mill/python:other")
+        engine.images.build(fileobj=dockerfile, tag="mill/python:other")
         monkeypatch.setenv("STRATA_PYTHON_IMAGE", "mill/python:other")
         planned = mill.strata("plan", "mill", "--engine", "docker", "--json")
         states_there = {p["step"]: p["state"] for p in json.loads(planned.output)}
@@ -298,5 +298,5 @@ def test_containers_give_what_processes_give(
             "sieve": "runs",
             "weigh": "cached",
         }
-        other.remove(force=True)
+        engine.images.remove("mill/python:other", noprune=True)
     assert first["steps"]["grind"]["reason"].startswith("system: host: ")

@@ -23,22 +23,22 @@ for package in importlib.metadata.distributions():
 
 
 @pytest.fixture
-def image(orchard: Orchard, engine: docker.DockerClient) -> Iterator[str]:
+def image(orchard: Orchard, connected: docker.DockerClient) -> Iterator[str]:
     """The task's image as ``./strata`` builds it; goes unless it was there."""
-    before = names(engine)
+    before = names(connected)
     name = orchard.images(TASK)[TASK]["image"]
     yield name
-    for made in {name, f"strata/{TASK}:latest"} & (names(engine) - before):
-        engine.images.remove(made)
+    for made in {name, f"strata/{TASK}:latest"} & (names(connected) - before):
+        connected.images.remove(made)
 
 
-def names(engine: docker.DockerClient) -> set[str]:
+def names(connected: docker.DockerClient) -> set[str]:
     """Name all images that the engine has."""
-    return {tag for image in engine.images.list() for tag in image.tags}
+    return {tag for image in connected.images.list() for tag in image.tags}
 
 
 def test_the_image_trains_as_the_host_does_and_holds_what_pants_puts_in_it(
-    orchard: Orchard, engine: docker.DockerClient, image: str, tmp_path: Path
+    orchard: Orchard, connected: docker.DockerClient, image: str, tmp_path: Path
 ) -> None:
     flags = ["--", "--epochs", "3", "--seed", "5", "--device", "cpu"]
     found: list[dict[str, float]] = []
@@ -56,7 +56,7 @@ def test_the_image_trains_as_the_host_does_and_holds_what_pants_puts_in_it(
     package = orchard.tree.pants("package", f"src/domains/{TASK}:image")
     assert package.status == 0, package.errors
     ours, theirs = (
-        engine.containers.run(name, ["python", "-c", CONTENT], remove=True).decode()
+        connected.containers.run(name, ["python", "-c", CONTENT], remove=True).decode()
         for name in (image, f"strata/{TASK}:latest")
     )
     assert "/opt/code/src/domains/digit_recognition/train.py" in ours
