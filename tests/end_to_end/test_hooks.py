@@ -34,7 +34,7 @@ def test_a_commit_pushes_the_images_that_it_changed(
     orchard.tree.commit("Edit pears")
 
     log = git_folder / "strata-images.log"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while "sha256:" not in (said := log.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "pears  pushed" in said
