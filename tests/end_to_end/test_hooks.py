@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,8 @@ def test_a_commit_pushes_the_images_that_it_changed(
 
     log = git_folder / "strata-images.log"
     deadline = time.monotonic() + 300
-    while "sha256:" not in (said := log.read_text()) and time.monotonic() < deadline:
+    while not re.search("sha256:|== failed", said := log.read_text()):
+        assert time.monotonic() < deadline, said
         time.sleep(0.1)
     assert "pears  pushed" in said
     assert "apples" not in said
