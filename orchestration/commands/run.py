@@ -160,9 +160,9 @@ def select(
     if only:
         selected &= set(only)
     if start:
-        selected &= {name for step in start for name in planner.downstream(step)}
+        selected &= planner.downstream(*start)
     if until:
-        selected &= {name for step in until for name in planner.above(step)}
+        selected &= planner.above(*until)
     if not selected:
         raise UserError("no step is left to run; --from and --until do not meet")
     return selected
@@ -182,7 +182,7 @@ def _known(
     needed = {one for name in selected for one in planner.upstream(name)} - set(
         selected
     )
-    wanted = _above(planner, needed) - set(selected)
+    wanted = planner.above(*needed) - set(selected)
     known: dict[str, Outputs] = {}
     for name in planner.order:
         if name not in wanted:
@@ -198,14 +198,6 @@ def _known(
         elif name in needed:
             known[name] = _last(opened, planner, name, reason, tell)
     return known
-
-
-def _above(planner: Planner, names: Collection[str]) -> set[str]:
-    found = set(names)
-    for name in reversed(planner.order):
-        if name in found:
-            found |= planner.upstream(name)
-    return found
 
 
 def _last(

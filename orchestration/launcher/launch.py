@@ -8,7 +8,6 @@ all that was declared, and has left its inputs as they were.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import platform
@@ -124,7 +123,6 @@ def _run(job: Job, store: Store, folder: Path) -> JobResult:
         "finished": datetime.now(UTC).isoformat(),
         "seconds": round(seconds, 3),
         "host": platform.node(),
-        "user": _user(),
         **job.provenance,
     }
     if not store.add_record(job.task, job.step, job.key, record, replace=job.forced):
@@ -268,10 +266,3 @@ def _tail(log: Path) -> str:
 
 def _digest(names: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

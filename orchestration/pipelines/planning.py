@@ -155,17 +155,17 @@ class Planner:
         """Give the steps whose outputs a step reads."""
         return self._upstream[name]
 
-    def downstream(self, name: str) -> set[str]:
-        """Give a step, and the steps that read what it gives, over any others."""
-        found = {name}
+    def downstream(self, *names: str) -> set[str]:
+        """Give steps, and those that read what they give, over any others."""
+        found = set(names)
         for one in self.order:
             if self.upstream(one) & found:
                 found.add(one)
         return found
 
-    def above(self, name: str) -> set[str]:
-        """Give a step, and the steps that it reads from, over any others."""
-        found = {name}
+    def above(self, *names: str) -> set[str]:
+        """Give steps, and those that they read from, over any others."""
+        found = set(names)
         for one in reversed(self.order):
             if one in found:
                 found |= self.upstream(one)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -162,14 +163,22 @@ def test_what_appears_during_the_run_is_kept_and_so_is_the_run(tmp_path: Path) -
     assert sorted(os.listdir(tmp_path)) == ["house", kept.name]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_refused_before_the_run(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(UserError, match="cannot be written: no access"):
-            check_output_folder(tmp_path / "house", "paint")
-    finally:
-        tmp_path.chmod(0o700)
+def test_a_folder_without_permission_is_refused_before_the_run() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        # Others may enter it, and nobody may write; root may all, and becomes another.
+        os.chmod(folder, 0o555)
+        child = os.fork()
+        if child == 0:
+            status = 2
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                check_output_folder(Path(folder) / "house", "paint")
+            except UserError as error:
+                status = "cannot be written: no access" not in str(error)
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_name_that_is_too_long_is_refused_before_the_run(tmp_path: Path) -> None:
