@@ -82,8 +82,8 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "s3.json").write_text(json.dumps({"identities": people}))
     command = [environment / "bin/weed", "server", "-ip=127.0.0.1", "-s3", *flags]
     command += [f"-dir={folder / 'data'}", "-master.volumeSizeLimitMB=64"]
-    command += ["-volume.max=20", "-s3.port.iceberg=0", "-master.telemetry=false"]
-    command += [f"-s3.config={folder / 's3.json'}"]
+    command += ["-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-master.telemetry=false", f"-s3.config={folder / 's3.json'}"]
     yield from serve(list(map(str, command)), folder, ports[3])
 
 
