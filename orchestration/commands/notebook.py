@@ -152,7 +152,7 @@ def _execute(args: argparse.Namespace, checkout: Checkout, jupyter: Jupyter) -> 
     with Screen().steps(f"running {args.execute}"):
         page = subprocess.run(
             command,
-            cwd=surroundings.folder / "notebooks",
+            cwd=checkout.root / "notebooks",
             env={**os.environ, **surroundings.variables, **jupyter.variables},
             input=read.stdout,
             capture_output=True,
