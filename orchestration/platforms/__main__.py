@@ -10,6 +10,7 @@ the code, the inputs. So no platform has to hand anything from step to step.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -26,6 +27,8 @@ from orchestration.platforms.sealed_plan import SealedPlan
 from orchestration.running import PipelineRun, Shard, StepEnd
 from orchestration.store.store import Store
 
+_DONE = "done.json"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a step.
@@ -36,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     args = _parser().parse_args(arguments)
     store = Store.open(args.store)
+    for folder in args.after:
+        if not (folder / _DONE).is_file():
+            raise RunError(f"{folder} has no {_DONE}: an earlier step is not done")
     plan = SealedPlan.from_json(store.text(args.plan))
     steps = plan.pipeline.steps
     if args.step not in steps:
@@ -66,6 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ).execute()[args.step]
     if end.state not in ("cached", "done", "shared"):
         raise RunError(f"{args.step}: {end.message or end.state}")
+    if args.done is not None:
+        args.done.mkdir(parents=True, exist_ok=True)
+        said = {"step": args.step, "state": end.state}
+        (args.done / _DONE).write_text(json.dumps(said) + "\n")
 
 
 class _Lines:
@@ -137,6 +147,20 @@ def _parser() -> Parser:
         default=os.cpu_count() or 1,
         metavar="N",
         help="how many items run side by side",
+    )
+    parser.add_argument(
+        "--done",
+        type=Path,
+        metavar="FOLDER",
+        help="takes a file at the end, for platforms that order by what is handed on",
+    )
+    parser.add_argument(
+        "--after",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="what --done took of an earlier step; any number of times",
     )
     for flag, text in (("--run", "the run's name"), ("--user", "who started it")):
         parser.add_argument(
