@@ -9,7 +9,9 @@ from pathlib import Path
 from orchestration.file_digests import FileDigests
 from orchestration.pipelines.keys import Platform, StepCode
 from orchestration.pipelines.spec import Pipeline
-from orchestration.platforms.argo import ArgoSettings
+from orchestration.platforms.argo import ArgoSettings, render_workflow
+from orchestration.platforms.azureml import AzureSettings, render_pipeline_job
+from orchestration.platforms.nodes import nodes_of
 from orchestration.platforms.sealed_plan import SealedPlan
 from orchestration.store.content import Content, read_content
 from orchestration.store.store import Store
@@ -84,7 +86,7 @@ def plan(store: Store, folder: Path, food: str) -> str:
     inputs = {"path:data/food.txt": add(store, folder / "food.txt").reference}
     sealed = SealedPlan(
         "kitchen",
-        Pipeline.model_validate_json(json.dumps(PIPELINE)),
+        _pipeline(),
         Platform("CPython 3.11", "linux x86_64", "image: one"),
         codes,
         closures,
@@ -95,12 +97,26 @@ def plan(store: Store, folder: Path, food: str) -> str:
     return store.add_text(sealed.to_json())
 
 
-def settings(store: Store, reference: str) -> ArgoSettings:
-    """Say what the kitchen's workflow is made with."""
-    image = f"registry.example/strata/kitchen@{DIGEST}"
-    launcher = f"registry.example/strata/launcher@{DIGEST}"
-    steps = PIPELINE["steps"]
-    return ArgoSettings(dict.fromkeys(steps, image), launcher, store.address, reference)
+def workflow(store: Store, reference: str) -> str:
+    """Render the kitchen for Argo."""
+    settings = ArgoSettings(
+        dict.fromkeys(PIPELINE["steps"], f"registry.example/strata/kitchen@{DIGEST}"),
+        f"registry.example/strata/launcher@{DIGEST}",
+        store.address,
+        reference,
+    )
+    return render_workflow("kitchen", nodes_of(_pipeline()), settings)
+
+
+def pipeline_job(store: Store, reference: str) -> str:
+    """Render the kitchen for Azure Machine Learning."""
+    settings = AzureSettings(
+        dict.fromkeys(PIPELINE["steps"], f"registry.example/strata/kitchen@{DIGEST}"),
+        store.address,
+        reference,
+        "cpu",
+    )
+    return render_pipeline_job("kitchen", nodes_of(_pipeline()), settings)
 
 
 def add(store: Store, path: Path) -> Content:
@@ -108,3 +124,7 @@ def add(store: Store, path: Path) -> Content:
     content = read_content(path, FileDigests(Path("/"), None), "followed")
     store.add(path, content)
     return content
+
+
+def _pipeline() -> Pipeline:
+    return Pipeline.model_validate_json(json.dumps(PIPELINE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,3 @@ def _fill(text: str, item: str | None, scratch: Path) -> str:
         filled = filled.replace("{{inputs.parameters.shard}}", item)
     assert "{{" not in filled
     return filled
-
-
-def named(pods: list[Pod], task: str) -> Iterator[Pod]:
-    """Give the pods of a task."""
-    return (pod for pod in pods if pod.task == task)
