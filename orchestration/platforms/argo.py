@@ -21,6 +21,11 @@ from orchestration.platforms.nodes import Node, launcher_arguments
 _API = "argoproj.io/v1alpha1"
 _LAUNCHER = "/opt/launcher"
 _SCRATCH = "/scratch"
+# From where the launcher's image has them.
+_COPY = (
+    "cp -R /opt/code /launcher/code && "
+    "cp -R /opt/environment/lib/python3.11/site-packages /launcher/packages"
+)
 _USER = 1000  # docker/base makes it
 # What the DNS labels and the labels' values of Kubernetes may be.
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -197,7 +202,7 @@ def _template(node: Node, settings: ArgoSettings) -> models.Template:
             models.UserContainer(
                 name="launcher",
                 image=settings.launcher,
-                command=["cp", "-R", f"{_LAUNCHER}/.", "/launcher/"],
+                command=["sh", "-c", _COPY],
                 security_context=security,
                 volume_mounts=[
                     models.VolumeMount(name="launcher", mount_path="/launcher")

@@ -11,24 +11,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
-from orchestration.file_digests import FileDigests
 from orchestration.launcher.job import JobInput
 from orchestration.pipelines.keys import Platform, StepCode, canonical
-from orchestration.pipelines.opening import Opened
 from orchestration.pipelines.planning import place_of
 from orchestration.pipelines.spec import (
     FromDataset,
     FromPath,
-    FromStep,
     Pipeline,
 )
-from orchestration.store.content import Content, read_content
+from orchestration.store.content import Content
 from orchestration.store.store import Store
-from orchestration.workspaces import provide_workspace
 
 _FORMAT = "plan/1"
 
@@ -123,7 +118,7 @@ class SealedInputs:
 
     def read(self, where: str, name: str, source: FromPath | FromDataset) -> JobInput:
         """Give an input, to be taken from the store."""
-        key = _key(source)
+        key = input_key(source)
         reference = self.plan.inputs[key]
         return JobInput(
             reference, place_of(name, reference, f"x{self.plan.suffixes[key]}")
@@ -138,62 +133,8 @@ class SealedInputs:
         return self.store.content(source.reference)
 
 
-def seal(opened: Opened, platform: Platform, upload: bool = True) -> SealedPlan:
-    """Settle all that a pipeline's steps depend on.
-
-    Args:
-        opened: The pipeline.
-        platform: What its steps are to run on.
-        upload: Have what they read from outside, and their code, in the store.
-
-    Raises:
-        UserError: A script or an input is missing.
-        RunError: The store cannot be used.
-    """
-    reader = opened.reader()
-    steps = opened.pipeline.steps
-    codes: dict[str, StepCode] = {}
-    closures: dict[str, str] = {}
-    inputs: dict[str, str] = {}
-    suffixes: dict[str, str] = {}
-    for name, step in sorted(steps.items()):
-        if step.script not in codes:
-            code = opened.scripts.code(opened.name, step.script)
-            # The image has the packages; their names and pins are what the key is of.
-            codes[step.script] = StepCode(
-                code.task, code.module, code.files, "", code.packages
-            )
-            closures[step.script] = _closure(opened, code, upload)
-        for input_name, source in sorted(step.inputs.items()):
-            if isinstance(source, FromStep) or _key(source) in inputs:
-                continue
-            found = reader.read(f"{name}.inputs.{input_name}", input_name, source)
-            assert found.path is not None
-            inputs[_key(source)] = found.reference
-            suffixes[_key(source)] = Path(found.path).suffix
-            if upload:
-                opened.store.add(Path(found.path), reader.content(found))
-    return SealedPlan(
-        opened.name,
-        opened.pipeline,
-        platform,
-        codes,
-        closures,
-        inputs,
-        suffixes,
-        opened.checkout.head().commit or "",
-    )
-
-
-def _closure(opened: Opened, code: StepCode, upload: bool) -> str:
-    folder = provide_workspace(opened.checkout, opened.tree, sorted(code.files), {})
-    content = read_content(folder, FileDigests(Path("/"), None), "followed")
-    if upload:
-        opened.store.add(folder, content)
-    return content.reference
-
-
-def _key(source: FromPath | FromDataset) -> str:
+def input_key(source: FromPath | FromDataset) -> str:
+    """Give the name under which a plan has an input from outside."""
     if isinstance(source, FromPath):
         return f"path:{source.path}"
     return f"dataset:{source.dataset}"
