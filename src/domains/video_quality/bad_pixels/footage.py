@@ -1,0 +1,187 @@
+"""Read and write video files, one frame at a time, by FFmpeg's libraries (PyAV)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.codec.context import Flags
+
+from common.errors import UserError
+
+# Grey frames as a sensor gives them: 8 bits in uint8, more in uint16.
+Grey = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+_FRAMES_A_SECOND = 25
+_MATROSKA = "matroska"
+_ENCODERS = {
+    # Version 3 has a checksum for each slice, so that damage is seen.
+    "ffv1": ("ffv1", {"level": "3", "slicecrc": "1", "slices": "4"}),
+    "h264": ("libx264", {"preset": "fast"}),
+}
+CODECS = tuple(_ENCODERS)
+
+
+class DamagedVideo(UserError):
+    """A video that cannot be used.
+
+    Attributes:
+        problem: What is wrong with it, without the path.
+        frames_read: How many frames could be read.
+    """
+
+    def __init__(self, path: Path, problem: str, frames_read: int) -> None:
+        super().__init__(f"{path} {problem}")
+        self.problem = problem
+        self.frames_read = frames_read
+
+
+def find_videos(paths: Sequence[Path]) -> list[Path]:
+    """List the files among the paths and the files in the folders, by name.
+
+    Args:
+        paths: Files, or folders that hold videos and nothing else; hidden files are
+            passed over.
+
+    Raises:
+        UserError: A path does not exist, a folder is empty or holds a folder, or two
+            files have the same name, by which videos are told apart.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path} does not exist")
+        inside = [path]
+        if path.is_dir():
+            inside = [one for one in path.iterdir() if not one.name.startswith(".")]
+            if not inside:
+                raise UserError(f"folder {path} holds no videos")
+        for video in inside:
+            if video.is_dir():
+                raise UserError(f"{video} is a folder; name it to have its videos read")
+            other = found.setdefault(video.name, video)
+            if not other.samefile(video):
+                raise UserError(f"{other} and {video} have the same name; rename one")
+    return [found[name] for name in sorted(found)]
+
+
+def read_frames(path: Path) -> Iterator[tuple[Grey, int]]:
+    """Decode a video's first video stream, holding one frame at a time.
+
+    Args:
+        path: A file of any format and codec that FFmpeg reads. Of coloured video the
+            luma is taken, as it is coded.
+
+    Yields:
+        Frames, [height, width], and how many bits a value has.
+
+    Raises:
+        DamagedVideo: The file is no video, is damaged, ends before the time that it
+            says it lasts, or changes its size on the way.
+    """
+    count, end = 0, Fraction(0)
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DamagedVideo(path, "holds no video", 0)
+            stream = container.streams.video[0]
+            # Damage that a decoder would otherwise hide.
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
+            duration = _duration(container)
+            interval = 1 / stream.average_rate if stream.average_rate else Fraction(0)
+            first: Fraction | None = None
+            shape: tuple[int, ...] | None = None
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise _damaged(path, count, "the next one is damaged")
+                grey, bits = _luma(frame)
+                if shape not in (None, grey.shape):
+                    raise _damaged(path, count, "the next one has another size")
+                shape = grey.shape
+                if frame.pts is not None and frame.time_base is not None:
+                    time = frame.pts * frame.time_base
+                    first = time if first is None else first
+                    end = time - first + interval
+                yield grey, bits
+                count += 1
+    except av.FFmpegError as error:
+        problem = str(error.strerror or error).rstrip(".").lower()
+        if not count:
+            problem = f"cannot be read as a video: {problem}"
+            raise DamagedVideo(path, problem, 0) from None
+        raise _damaged(path, count, problem) from None
+    if not count:
+        raise DamagedVideo(path, "holds no frames", 0)
+    if interval and duration is not None and duration - end > 1.5 * interval:
+        announced = round(duration / interval)
+        raise _damaged(path, count, f"it should have about {announced:,}")
+
+
+def write_video(
+    path: Path, frames: Iterable[Grey], *, codec: str, bits: int, crf: int
+) -> None:
+    """Encode grey frames to a Matroska file; the same frames give the same bytes.
+
+    Args:
+        path: The file to write.
+        frames: [height, width] each, all of one size, with sides that are even.
+        codec: One of CODECS. ffv1 is lossless, h264 is not.
+        bits: 8 (frames of uint8) or 10 (uint16).
+        crf: The quality of h264, 0 (best) to 51.
+    """
+    encoder, options = _ENCODERS[codec]
+    if codec == "h264":
+        options = {**options, "crf": str(crf)}
+    pixels = "gray" if bits == 8 else f"gray{bits}le"
+    with av.open(
+        str(path), "w", format=_MATROSKA, options={"fflags": "+bitexact"}
+    ) as container:
+        stream = None
+        for number, grey in enumerate(frames):
+            if stream is None:
+                stream = container.add_stream(
+                    encoder, rate=_FRAMES_A_SECOND, options=options
+                )
+                stream.height, stream.width = grey.shape
+                stream.pix_fmt = pixels
+                # No version, time or random number; no order that depends on threads.
+                stream.codec_context.flags |= Flags.bitexact
+                stream.codec_context.thread_count = 1
+            frame = av.VideoFrame.from_ndarray(grey, format=pixels)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def _duration(container: av.container.InputContainer) -> Fraction | None:
+    """Tell how long the video says it lasts, in seconds; None if it does not say."""
+    stream = container.streams.video[0]
+    if stream.duration is not None and stream.time_base is not None:
+        return stream.duration * stream.time_base
+    # Of all streams together, so it says nothing about one of several.
+    if container.duration is not None and len(container.streams) == 1:
+        return Fraction(container.duration, av.time_base)
+    return None
+
+
+def _damaged(path: Path, frames: int, problem: str) -> DamagedVideo:
+    readable = f"{frames:,} frame" + "s"[: frames != 1]
+    return DamagedVideo(path, f"ends after {readable}: {problem}", frames)
+
+
+def _luma(frame: av.VideoFrame) -> tuple[Grey, int]:
+    """Give a frame's brightness as it is coded, and its bits."""
+    pixels = frame.format
+    bits = pixels.components[0].bits
+    if pixels.is_rgb or not pixels.name.startswith(("gray", "yuv", "nv")):
+        name = "gray" if bits <= 8 else "gray16le"
+        return frame.to_ndarray(format=name), 8 if bits <= 8 else 16
+    plane = frame.planes[0]
+    depth = np.uint8 if bits <= 8 else np.dtype(np.uint16)
+    rows = np.frombuffer(plane, dtype=depth).reshape(plane.height, -1)
+    return np.ascontiguousarray(rows[:, : plane.width]), bits
