@@ -86,7 +86,8 @@ def write_clip(
     grey: Grey | None = None
     try:
         with path.open("w+b") as file:
-            for grey, bits in frames:
+            for frame in frames:
+                grey, bits = frame
                 if not count:
                     start = _write_header(file, grey, 0)
                 if count % every == 0:
@@ -199,9 +200,7 @@ def read_rows(clip: Clip, rows: slice, frames: range | None = None) -> Grey:
         size = clip.height * clip.width * depth.itemsize
         start = file.seek(0, 2) - clip.frames * size
         for place, frame in enumerate(frames):
-            file.seek(
-                start + frame * size + rows.start * clip.width * depth.itemsize
-            )
+            file.seek(start + frame * size + rows.start * clip.width * depth.itemsize)
             file.readinto(memoryview(values[place]).cast("B"))
     return values.reshape(len(frames), -1, clip.width)
 

@@ -48,11 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metrics = write_report(
             folder, videos, pixels, model.thresholds, model.precision
         )
-        say(f"{'':<15}{'precision':>10}{'recall':>10}   recall at {model.precision:.0%}")
+        say(
+            f"{'':<15}{'precision':>10}{'recall':>10}   recall at {model.precision:.0%}"
+        )
         for name in (NETWORK, CLASSICAL):
             of = metrics[name]
             equal = of["at_wanted_precision"]["recall"]
-            say(f"{name:<15}{of['precision']:>10.1%}{of['recall']:>10.1%}{equal:>12.1%}")
+            say(
+                f"{name:<15}{of['precision']:>10.1%}{of['recall']:>10.1%}{equal:>12.1%}"
+            )
     of_network = metrics[NETWORK]
     options.say_done(
         "Test",

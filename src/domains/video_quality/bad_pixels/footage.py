@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import av.logging
 import numpy as np
 import numpy.typing as npt
 from av.codec.context import Flags
@@ -30,14 +33,20 @@ class DamagedVideo(UserError):
     """A video that cannot be used.
 
     Attributes:
+        path: Where it is.
         problem: What is wrong with it, without the path.
         frames_read: How many frames could be read.
     """
 
     def __init__(self, path: Path, problem: str, frames_read: int) -> None:
-        super().__init__(f"{path} {problem}")
+        super().__init__(path, problem, frames_read)
+        self.path = path
         self.problem = problem
         self.frames_read = frames_read
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.path} {self.problem}"
 
 
 def find_videos(paths: Sequence[Path]) -> list[Path]:
@@ -81,23 +90,25 @@ def read_frames(path: Path) -> Iterator[tuple[Grey, int]]:
 
     Raises:
         DamagedVideo: The file is no video, is damaged, ends before the time that it
-            says it lasts, or changes its size on the way.
+            says it lasts, or changes its size on the way. The frames before that have
+            been given.
     """
     count, end = 0, Fraction(0)
     try:
-        with av.open(str(path)) as container:
+        with _errors_logged() as errors, av.open(str(path)) as container:
             if not container.streams.video:
                 raise DamagedVideo(path, "holds no video", 0)
             stream = container.streams.video[0]
-            # Damage that a decoder would otherwise hide.
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
+            # Others would log to nowhere; several videos can be read side by side.
+            stream.codec_context.thread_count = 1
             duration = _duration(container)
             interval = 1 / stream.average_rate if stream.average_rate else Fraction(0)
             first: Fraction | None = None
             shape: tuple[int, ...] | None = None
             for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise _damaged(path, count, "the next one is damaged")
+                if errors or frame.is_corrupt:
+                    break
                 grey, bits = _luma(frame)
                 if shape not in (None, grey.shape):
                     raise _damaged(path, count, "the next one has another size")
@@ -105,18 +116,21 @@ def read_frames(path: Path) -> Iterator[tuple[Grey, int]]:
                 if frame.pts is not None and frame.time_base is not None:
                     time = frame.pts * frame.time_base
                     first = time if first is None else first
-                    end = time - first + interval
+                    lasts = frame.duration * frame.time_base or interval
+                    end = time - first + lasts
                 yield grey, bits
                 count += 1
+            if errors:
+                raise _damaged(path, count, errors[0][2])
     except av.FFmpegError as error:
-        problem = str(error.strerror or error).rstrip(".").lower()
+        problem = str(error.strerror or error)
         if not count:
-            problem = f"cannot be read as a video: {problem}"
+            problem = f"cannot be read as a video: {_short(problem)}"
             raise DamagedVideo(path, problem, 0) from None
         raise _damaged(path, count, problem) from None
     if not count:
         raise DamagedVideo(path, "holds no frames", 0)
-    if interval and duration is not None and duration - end > 1.5 * interval:
+    if interval and duration is not None and duration - end > interval / 2:
         announced = round(duration / interval)
         raise _damaged(path, count, f"it should have about {announced:,}")
 
@@ -140,12 +154,14 @@ def write_video(
     with av.open(
         str(path), "w", format=_MATROSKA, options={"fflags": "+bitexact"}
     ) as container:
-        stream = None
+        stream: av.VideoStream | None = None
         for number, grey in enumerate(frames):
             if stream is None:
-                stream = container.add_stream(
+                added = container.add_stream(
                     encoder, rate=_FRAMES_A_SECOND, options=options
                 )
+                assert isinstance(added, av.VideoStream)
+                stream = added
                 stream.height, stream.width = grey.shape
                 stream.pix_fmt = pixels
                 # No version, time or random number; no order that depends on threads.
@@ -171,7 +187,30 @@ def _duration(container: av.container.InputContainer) -> Fraction | None:
 
 def _damaged(path: Path, frames: int, problem: str) -> DamagedVideo:
     readable = f"{frames:,} frame" + "s"[: frames != 1]
-    return DamagedVideo(path, f"ends after {readable}: {problem}", frames)
+    return DamagedVideo(path, f"is whole up to {readable}: {_short(problem)}", frames)
+
+
+def _short(problem: str) -> str:
+    return " ".join(problem.lower().split()).rstrip(".!")
+
+
+@contextmanager
+def _errors_logged() -> Iterator[list[tuple[int, str, str]]]:
+    """Collect what FFmpeg logs as an error in this thread.
+
+    Of some damage, such as a slice of ffv1 whose checksum is wrong, it says nothing
+    else, and gives a frame that is patched up from the one before.
+    """
+    level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    # Else how often a line was repeated would be told with the next video's.
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture(local=True) as errors:
+            yield errors
+    finally:
+        av.logging.set_skip_repeated(skipping)
+        av.logging.set_level(level)
 
 
 def _luma(frame: av.VideoFrame) -> tuple[Grey, int]:
@@ -179,9 +218,12 @@ def _luma(frame: av.VideoFrame) -> tuple[Grey, int]:
     pixels = frame.format
     bits = pixels.components[0].bits
     if pixels.is_rgb or not pixels.name.startswith(("gray", "yuv", "nv")):
-        name = "gray" if bits <= 8 else "gray16le"
-        return frame.to_ndarray(format=name), 8 if bits <= 8 else 16
+        if bits <= 8:
+            return frame.to_ndarray(format="gray").astype(np.uint8, copy=False), 8
+        return frame.to_ndarray(format="gray16le").astype(np.uint16, copy=False), 16
     plane = frame.planes[0]
-    depth = np.uint8 if bits <= 8 else np.dtype(np.uint16)
-    rows = np.frombuffer(plane, dtype=depth).reshape(plane.height, -1)
+    # A buffer, which its type does not say.
+    content: Any = plane
+    values: Grey = np.frombuffer(content, dtype=np.uint8 if bits <= 8 else "<u2")
+    rows = values.reshape(plane.height, -1)
     return np.ascontiguousarray(rows[:, : plane.width]), bits

@@ -92,7 +92,9 @@ def _check(args: argparse.Namespace) -> None:
         )
 
 
-def _write(folder: Path, number: int, args: argparse.Namespace, settings: Settings) -> int:
+def _write(
+    folder: Path, number: int, args: argparse.Namespace, settings: Settings
+) -> int:
     """Write one video and its truth; return how many defects it has."""
     import numpy as np
 

@@ -43,7 +43,11 @@ class DefectNetwork(nn.Module):
         self.register_buffer("scale", torch.ones(len(CHANNELS), 1, 1))
 
     def standardise_like(self, patches: Tensor) -> None:
-        """Take over mean and deviation of each channel from [samples, channels, ...]."""
+        """Take over each channel's mean and deviation.
+
+        Args:
+            patches: [samples, channels, SIDE, SIDE].
+        """
         self.mean = patches.mean(dim=(0, 2, 3))[:, None, None]
         self.scale = patches.std(dim=(0, 2, 3))[:, None, None].clamp(min=1e-3)
 

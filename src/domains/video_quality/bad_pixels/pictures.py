@@ -126,7 +126,9 @@ def save_recall_by_kind(path: Path, metrics: Mapping[str, Any]) -> None:
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     axes.set_ylabel("recall: defects that are reported")
-    axes.set_title(f"{metrics['defects']:,} defects in {metrics['videos']:,} test videos")
+    axes.set_title(
+        f"{metrics['defects']:,} defects in {metrics['videos']:,} test videos"
+    )
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)

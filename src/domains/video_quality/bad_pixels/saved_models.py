@@ -1,4 +1,4 @@
-"""Trained networks on disk: weights, thresholds, and which videos they may be scored on."""
+"""Trained networks on disk: weights, thresholds, and how videos were divided."""
 
 from __future__ import annotations
 

@@ -56,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     detector = _Detector(model.network, threshold, select_device(args.device))
     this_run = Run("score", options.as_json(args), options.PACKAGES)
     with output_folder(args.output_path, this_run) as folder:
-        say(f"{len(videos):,} videos, reporting from a confidence of {threshold:.3f} on")
+        say(
+            f"{len(videos):,} videos, reporting from a confidence of {threshold:.3f} on"
+        )
         defects, read = _score_all(folder, videos, detector, args)
         if not read:
             raise UserError("none of the videos can be read")
@@ -105,9 +107,7 @@ def _score(
     from domains.video_quality.bad_pixels.temporal import temporal_maps
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        clip = extract_clip(
-            video, Path(scratch), args.frames, args.on_error, warn
-        )
+        clip = extract_clip(video, Path(scratch), args.frames, args.on_error, warn)
         if clip.problem is not None:
             return clip, []
         by_class = probabilities(
@@ -121,9 +121,7 @@ def _score(
         middle = clip.frames // 2
         frame = read_rows(clip, slice(0, clip.height), range(middle, middle + 1))[0]
     marked = [Defect(row, column, kind) for row, column, kind, _ in rows]
-    save_overlay(
-        folder / "overlays" / f"{video.name}.png", frame, marked, video.name
-    )
+    save_overlay(folder / "overlays" / f"{video.name}.png", frame, marked, video.name)
     return clip, rows
 
 

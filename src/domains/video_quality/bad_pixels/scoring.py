@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from domains.video_quality.bad_pixels.defects import CLASSES, HEALTHY
+from domains.video_quality.bad_pixels.defects import HEALTHY
 from domains.video_quality.bad_pixels.feature_maps import FeatureMaps
 from domains.video_quality.bad_pixels.network import (
     DefectNetwork,

@@ -34,7 +34,7 @@ LEVELS = (
     "neighbour_range",  # mean over time
 )
 SHARES = (
-    "brighter",  # of the frames in which it is brighter than all around it, beyond noise
+    "brighter",  # of the frames, by more than noise, than all around it
     "darker",
     "pixel_level",  # median over time
     "correlation",  # of the pixel with the median around it, -1 to 1
@@ -115,9 +115,7 @@ def _read_band(clip: Clip, rows: slice, frames: range | None = None) -> _Band:
     wanted = clip.height - 1 - np.abs(clip.height - 1 - wanted)
     first = int(wanted.min())
     grey = read_rows(clip, slice(first, int(wanted.max()) + 1), frames)
-    padded = np.pad(
-        grey[:, wanted - first], ((0, 0), (0, 0), (1, 1)), mode="reflect"
-    )
+    padded = np.pad(grey[:, wanted - first], ((0, 0), (0, 0), (1, 1)), mode="reflect")
     height, width = rows.stop - rows.start, clip.width
     around = [padded[:, y : y + height, x : x + width] for y, x in _AROUND]
     for low, high in _COMPARISONS:
@@ -127,7 +125,7 @@ def _read_band(clip: Clip, rows: slice, frames: range | None = None) -> _Band:
         )
     return _Band(
         pixels=2 * padded[:, 1:-1, 1:-1].astype(np.int32),
-        medians=around[3].astype(np.int32) + around[4],
+        medians=np.add(around[3], around[4], dtype=np.int32),
         lowest=2 * around[0].astype(np.int32),
         highest=2 * around[7].astype(np.int32),
     )

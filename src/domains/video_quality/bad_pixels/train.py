@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(arguments)
     if args.validation + args.test >= 1:
         raise UserError(
-            f"--validation {args.validation:g} and --test {args.test:g} leave no videos "
-            "for training"
+            f"--validation {args.validation:g} and --test {args.test:g} leave no "
+            "videos for training"
         )
     check_output_folder(args.output_path, "train")
 
