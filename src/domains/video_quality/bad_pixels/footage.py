@@ -17,7 +17,7 @@ from av.codec.context import Flags
 from common.errors import UserError
 
 # Grey frames as a sensor gives them: 8 bits in uint8, more in uint16.
-Grey = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Grey = npt.NDArray[np.unsignedinteger[Any]]
 
 _FRAMES_A_SECOND = 25
 _MATROSKA = "matroska"
@@ -225,5 +225,5 @@ def _luma(frame: av.VideoFrame) -> tuple[Grey, int]:
     # A buffer, which its type does not say.
     content: Any = plane
     values: Grey = np.frombuffer(content, dtype=np.uint8 if bits <= 8 else "<u2")
-    rows = values.reshape(plane.height, -1)
-    return np.ascontiguousarray(rows[:, : plane.width]), bits
+    rows: Grey = values.reshape(plane.height, -1)[:, : plane.width]
+    return np.ascontiguousarray(rows), bits

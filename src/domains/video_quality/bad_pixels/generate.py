@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         options.pants_command("generate", "--videos", "20", "--codec", "h264"),
     )
     parser.add_argument(
-        "--videos", type=positive_int, default=60, metavar="N", help="how many"
+        "--videos", type=positive_int, default=100, metavar="N", help="how many"
     )
     parser.add_argument(
         "--width", type=positive_int, default=192, metavar="N", help="in pixels"

@@ -93,7 +93,10 @@ def collect(
 
 
 def class_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Give weights with which all classes that occur count the same in sum.
+    """Give weights by which rare classes count for more, half way to counting the same.
+
+    They fall with the root of a class's number of samples. All the way, confidences
+    crowd at 1, where the threshold has to lie.
 
     Args:
         labels: [samples].
@@ -102,9 +105,9 @@ def class_weights(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         [CLASSES], 1 on the average of the samples.
     """
     counts = np.bincount(labels, minlength=len(CLASSES))
-    occurring = np.count_nonzero(counts)
-    weights = len(labels) / (occurring * np.maximum(counts, 1))
-    return weights.astype(np.float32)
+    weights = 1 / np.sqrt(np.maximum(counts, 1))
+    scaled: npt.NDArray[np.float64] = weights * len(labels) / weights[labels].sum()
+    return scaled.astype(np.float32)
 
 
 def _healthy(

@@ -80,8 +80,9 @@ def temporal_maps(clip: Clip) -> tuple[Maps, float]:
         clip: Of a video that could be read.
 
     Returns:
-        The maps, [CHANNELS, height, width]; and the clip's noise as a share of white:
-        the median size of residuals, as a standard deviation.
+        The maps, [CHANNELS, height, width], rounded to half precision; and the clip's
+        noise as a share of white: the median size of residuals, as a standard
+        deviation.
     """
     white = 2 * (2**clip.bits - 1)
     noise = _noise(clip)
@@ -94,7 +95,8 @@ def temporal_maps(clip: Clip) -> tuple[Maps, float]:
             scale = white if channel < len(LEVELS) else 1
             maps[channel, rows] = values / scale
     maps[CHANNELS.index("pixel_level")] /= white
-    return maps, noise / white
+    # To what is kept of it, so that who does not keep it computes the same.
+    return maps.astype(np.float16).astype(np.float32), noise / white
 
 
 def _noise(clip: Clip) -> float:

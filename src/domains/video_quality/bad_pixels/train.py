@@ -212,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--epochs",
         type=positive_int,
-        default=20,
+        default=12,
         metavar="N",
         help="passes over the training patches",
     )

@@ -26,9 +26,8 @@ from tests.domains.video_quality.bad_pixels.files import (
 
 
 def _noise(frames: int, bits: int, shape: tuple[int, int] = (24, 32)) -> Grey:
-    depth = np.uint8 if bits == 8 else np.uint16
-    rng = np.random.default_rng(frames)
-    return rng.integers(2**bits, size=(frames, *shape), dtype=depth)
+    values = np.random.default_rng(frames).integers(2**bits, size=(frames, *shape))
+    return values.astype(np.uint8) if bits == 8 else values.astype(np.uint16)
 
 
 def _extract(*arguments: str | Path) -> int:
@@ -89,7 +88,9 @@ def test_of_coloured_video_the_brightness_is_taken(
     assert {found for _, found in read} == {bits}
     # Red, green and blue of a grey are weighed to that grey, up to rounding.
     np.testing.assert_allclose(
-        np.stack([frame for frame, _ in read]).astype(int), frames, atol=pixels == "bgr0"
+        np.stack([frame for frame, _ in read]).astype(int),
+        frames,
+        atol=pixels == "bgr0",
     )
 
 

@@ -100,9 +100,9 @@ def test_maps_are_what_their_names_say(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     rng = np.random.default_rng(seed)
-    depth = np.uint8 if bits == 8 else np.uint16
     values = rng.integers(2**bits, size=(frames, height, width)) // spread
-    _check(tmp_path_factory.mktemp("clip"), values.astype(depth), bits)
+    grey: Grey = values.astype(np.uint8) if bits == 8 else values.astype(np.uint16)
+    _check(tmp_path_factory.mktemp("clip"), grey, bits)
 
 
 def test_bands_leave_no_seam(tmp_path: Path) -> None:
@@ -113,7 +113,8 @@ def test_bands_leave_no_seam(tmp_path: Path) -> None:
 
 
 def _only(maps: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
-    return maps[CHANNELS.index(name)]
+    channel: npt.NDArray[np.float32] = maps[CHANNELS.index(name)]
+    return channel
 
 
 def test_a_single_defect_shows_where_it_is_and_nowhere_else(tmp_path: Path) -> None:
@@ -138,7 +139,9 @@ def test_a_single_defect_shows_where_it_is_and_nowhere_else(tmp_path: Path) -> N
 def test_clips_of_any_depth_of_folders_give_the_same_bytes(scratch: Path) -> None:
     videos = make("--videos", "2") / "videos"
     assert run("extract", extract.main, [str(videos), "--output_path", "all"]) == 0
-    assert run("features", features.main, ["all/clips", "--output_path", "at_once"]) == 0
+    assert (
+        run("features", features.main, ["all/clips", "--output_path", "at_once"]) == 0
+    )
     for video in sorted(videos.iterdir()):
         into = ["--output_path", f"one/{video.name}"]
         assert run("extract", extract.main, [str(video), *into]) == 0

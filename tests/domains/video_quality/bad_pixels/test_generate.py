@@ -43,11 +43,9 @@ def test_the_defects_are_where_the_truth_says(
 ) -> None:
     flags = ["--videos", "1", "--least_defects", "60", "--bits", bits]
     made = make(*flags, "--frames", "80")
-    frames = np.stack(
-        [frame for frame, _ in read_frames(made / "videos" / "clip-0001.mkv")]
-    )
-    assert frames.shape == (80, 48, 64)
-    levels = frames / white
+    path = made / "videos" / "clip-0001.mkv"
+    levels = np.stack([frame / white for frame, _ in read_frames(path)])
+    assert levels.shape == (80, 48, 64)
     rows = read_csv(made / "truth" / "clip-0001.mkv.csv")
     places = [(int(row["row"]), int(row["column"])) for row in rows]
     assert places == sorted(set(places)) and len(places) == 60

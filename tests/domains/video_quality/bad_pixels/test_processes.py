@@ -63,7 +63,9 @@ def test_two_processes_train_as_one(scratch: Path) -> None:
     for name in one:
         np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-3)
     for alone, together in zip(
-        read_csv(Path("one/history.csv")), read_csv(Path("two/history.csv")), strict=True
+        read_csv(Path("one/history.csv")),
+        read_csv(Path("two/history.csv")),
+        strict=True,
     ):
         assert float(together["validation_loss"]) == pytest.approx(
             float(alone["validation_loss"]), abs=1e-3
