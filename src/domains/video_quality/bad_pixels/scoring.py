@@ -57,15 +57,15 @@ class Curve:
     average_precision: float
 
     def at_precision(self, wanted: float) -> Threshold:
-        """Choose the threshold of the highest recall at a precision.
+        """Choose the threshold of the highest recall at a precision or above.
 
-        Where none reaches the precision, that of the highest precision is chosen.
+        Of several with that recall the highest is chosen: a lower one would only report
+        more healthy pixels. Where none reaches the precision, the highest precision
+        stands in for it.
         """
-        reached = np.flatnonzero(self.precisions >= wanted)
-        if len(reached):
-            best = reached[0]  # recall only falls from there on
-        else:
-            best = np.flatnonzero(self.precisions == self.precisions.max())[0]
+        reached = self.precisions >= min(wanted, self.precisions.max())
+        recall = self.recalls[reached].max()
+        best = np.flatnonzero(reached & (self.recalls == recall))[-1]
         return Threshold(
             float(self.scores[best]),
             float(self.precisions[best]),
