@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--learning_rate",
         type=positive_float,
-        default=0.003,
+        default=0.001,
         metavar="RATE",
         help="highest rate of the one-cycle schedule",
     )
