@@ -26,7 +26,6 @@ _ENCODERS = {
     "ffv1": ("ffv1", {"level": "3", "slicecrc": "1", "slices": "4"}),
     "h264": ("libx264", {"preset": "fast"}),
 }
-CODECS = tuple(_ENCODERS)
 
 
 class DamagedVideo(UserError):
@@ -143,7 +142,7 @@ def write_video(
     Args:
         path: The file to write.
         frames: [height, width] each, all of one size, with sides that are even.
-        codec: One of CODECS. ffv1 is lossless, h264 is not.
+        codec: "ffv1", which is lossless, or "h264", which is not.
         bits: 8 (frames of uint8) or 10 (uint16).
         crf: The quality of h264, 0 (best) to 51.
     """
