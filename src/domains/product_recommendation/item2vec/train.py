@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--window",
         type=positive_int,
-        default=10,
+        default=30,
         metavar="N",
         help="products before and behind, liked by the same user, that one is learned by",
     )
@@ -105,14 +105,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sample",
         type=positive_float,
-        default=1e-3,
+        default=1e-4,
         metavar="SHARE",
         help="products that are a larger share of all are left out at times",
     )
     parser.add_argument(
         "--learning_rate",
         type=positive_float,
-        default=0.025,
+        default=0.05,
         metavar="RATE",
         help="at the start; it falls to nearly nothing",
     )
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--epochs",
         type=positive_int,
-        default=5,
+        default=10,
         metavar="N",
         help="passes over the sentences",
     )
