@@ -1,9 +1,13 @@
-"""``./strata get``: an output of a run, as a file or folder."""
+"""``./strata get``: outputs of a run, as files and folders."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.filesize import decimal
 
@@ -14,10 +18,11 @@ from orchestration.commands.logs import find_step
 from orchestration.names import nearest
 from orchestration.runs import find_run
 from orchestration.screen import Screen
+from orchestration.store.store import Store
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Restore an output.
+    """Restore an output, or all of a step or a run.
 
     Raises:
         UserError: There is no such output, or something is at the path.
@@ -25,29 +30,64 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = Parser(
         "strata get",
-        "Write an output of a run as a file or folder of your own.",
+        "Write an output of a run as a file or folder of your own. Of a whole run it "
+        "becomes a folder with PATH/STEP/OUTPUT, of a step one with PATH/OUTPUT.",
         "./strata get last:train/run model",
     )
     parser.add_argument(
-        "output", metavar="RUN:STEP/OUTPUT", help="a run (or last), a step, an output"
+        "output",
+        metavar="RUN[:STEP[/OUTPUT]]",
+        help="a run (or last), a step, an output",
     )
     parser.add_argument("path", type=Path, metavar="PATH", help="what it becomes")
     add_store(parser)
     args = parser.parse_args(arguments)
-    run_name, colon, rest = args.output.partition(":")
-    step_name, slash, output = rest.partition("/")
-    if not (colon and slash):
-        raise UserError(f"{args.output} is no RUN:STEP/OUTPUT, such as last:train/run")
+    run_name, _, rest = args.output.partition(":")
+    step_name, _, output = rest.partition("/")
     store = open_store(args.store)
     run = find_run(store, run_name)
-    step = find_step(run, step_name)
-    if output not in step["outputs"]:
-        known = list(step["outputs"])
+    if output:
+        parts = {"": _find_output(find_step(run, step_name), output)}
+    elif step_name:
+        parts = dict(find_step(run, step_name)["outputs"])
+    else:
+        parts = {
+            f"{step}/{name}": found
+            for step, one in run["steps"].items()
+            for name, found in one["outputs"].items()
+        }
+    if not parts:
+        raise UserError(f"{args.output}: there are no outputs, it has not ended")
+    if os.path.lexists(args.path):
+        raise UserError(f"{args.path} is there already; nothing was restored")
+    _restore(store, args.output, parts, Path(os.path.abspath(args.path)))
+    size = sum(found["size"] for found in parts.values())
+    say(f"{args.path} ({decimal(size)})")
+
+
+def _find_output(step: Mapping[str, Any], output: str) -> Any:
+    outputs = step["outputs"]
+    if output not in outputs:
+        known = list(outputs)
         raise UserError(
-            f"{step_name} has no output {output}{nearest(output, known)}; "
+            f"{step['step']} has no output {output}{nearest(output, known)}; "
             f"outputs: {', '.join(known) or 'none, it has not ended'}"
         )
-    found = step["outputs"][output]
-    with Screen().transfer(f"restoring {args.output}") as show:
-        store.restore(found["reference"], args.path, show)
-    say(f"{args.path} ({decimal(found['size'])})")
+    return outputs[output]
+
+
+def _restore(store: Store, title: str, parts: Mapping[str, Any], path: Path) -> None:
+    """Write artifacts below a path, which appears whole or not at all."""
+    if list(parts) == [""]:
+        with Screen().transfer(f"restoring {title}") as show:
+            store.restore(parts[""]["reference"], path, show)
+        return
+    new = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        for name, found in sorted(parts.items()):
+            with Screen().transfer(f"restoring {name}") as show:
+                store.restore(found["reference"], new / name, show)
+        new.rename(path)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise

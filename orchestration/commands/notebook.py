@@ -1,9 +1,10 @@
-"""``./strata notebook``: open JupyterLab on a task's environment."""
+"""``./strata notebook``: open JupyterLab on a task's environment, or run a notebook."""
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
+import re
 import secrets
 import signal
 import socket
@@ -17,26 +18,26 @@ import requests
 
 from common.command_line import positive_int, say, warn
 from common.errors import RunError, UserError
+from orchestration.atomic_files import write_atomically
 from orchestration.checkout import Checkout
 from orchestration.commands.in_environment import parser, surround
-from orchestration.environments import provide_environment
-from orchestration.locks import parse_lock
+from orchestration.jupyter import Jupyter, provide_jupyter
+from orchestration.screen import Screen
 
-_LOCK = "3rdparty/notebook.lock"
-_STARTER = "orchestration/notebook_kernel.py"
 _START_SECONDS = 60
 _STOP_SECONDS = 15
-# Where a container has what on the host lies in the cache.
-_IN_IMAGE = Path("/opt/notebook")
+_ENDINGS = (".py", ".ipynb")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Start JupyterLab, print its address, and stop it on Ctrl-C or SIGTERM.
 
+    With --execute a notebook is run from its top instead, and becomes a page.
+
     Raises:
         UserError: The request is wrong, or there is no Docker.
-        RunError: The environment or the image cannot be made, or Jupyter ended
-            by itself.
+        RunError: The environment or the image cannot be made, Jupyter ended by itself,
+            or a cell failed.
     """
     described = parser(
         "strata notebook",
@@ -51,69 +52,123 @@ def main(arguments: Sequence[str]) -> None:
         metavar="PORT",
         help="where it listens",
     )
+    described.add_argument(
+        "--execute",
+        type=Path,
+        metavar="NOTEBOOK",
+        help="run all cells of a notebook (.py with # %%%% cells, or .ipynb) instead, "
+        "and write what they show as a page",
+    )
+    described.add_argument(
+        "--page",
+        type=Path,
+        metavar="FILE",
+        help="with --execute: the page; outputs/notebooks/NAME.html if left out",
+    )
     args = described.parse_args(arguments)
-    _check_port(args.port)
+    if args.page is not None and args.execute is None:
+        raise UserError("--page is for --execute")
     checkout = Checkout.of_this_code()
     (checkout.root / "notebooks").mkdir(exist_ok=True)
-    lock = parse_lock(_LOCK, (checkout.root / _LOCK).read_text())
-    jupyter = provide_environment(checkout.cache, lock.requirements(), warn)
     with tempfile.TemporaryDirectory(prefix="strata-notebook-") as scratch:
-        kernels, log = Path(scratch) / "share", Path(scratch) / "log"
-        options: list[str] = []
-        if args.docker:
-            mounts = {
-                jupyter / "lib/python3.11/site-packages": "packages",
-                jupyter / "share/jupyter/lab": "lab",
-                checkout.root / _STARTER: "start.py",
-                kernels: "share",
-            }
-            for source, name in mounts.items():
-                options += ["--volume", f"{source}:{_IN_IMAGE / name}:ro"]
-            options += ["--publish", f"127.0.0.1:{args.port}:{args.port}"]
-            options += ["--env", "JUPYTER_TOKEN", "--env", "JUPYTER_PATH"]
-            packages, starter = _IN_IMAGE / "packages", _IN_IMAGE / "start.py"
-            lab, shown, ip = _IN_IMAGE / "lab", _IN_IMAGE / "share", "0.0.0.0"
+        kernels = Path(scratch) / "kernels"
+        if args.execute is not None:
+            _check_notebook(args.execute)
+            jupyter = provide_jupyter(checkout, kernels, args.docker, warn)
+            _execute(args, checkout, jupyter)
         else:
-            packages = jupyter / "lib/python3.11/site-packages"
-            starter, lab = checkout.root / _STARTER, jupyter / "share/jupyter/lab"
-            shown, ip = kernels, "127.0.0.1"
-        start = ["python", "-P", str(starter), str(packages)]
-        _write_kernel(kernels, [*start, "ipykernel_launcher"])
-        surroundings = surround(args, live=True, options=options)
-        root = "/workspace" if args.docker else surroundings.folder
-        command = surroundings.command(
-            [*start, "jupyterlab", "--no-browser", f"--ip={ip}", f"--port={args.port}"]
-            + ["--ServerApp.port_retries=0", f"--LabApp.app_dir={lab}", "--allow-root"]
-            + [f"--ServerApp.root_dir={root}"]
+            _check_port(args.port)
+            jupyter = provide_jupyter(checkout, kernels, args.docker, warn)
+            _serve(args, jupyter, Path(scratch) / "log")
+
+
+def _serve(args: argparse.Namespace, jupyter: Jupyter, log: Path) -> None:
+    options, ip = list(jupyter.options), "127.0.0.1"
+    if args.docker:
+        options += ["--publish", f"127.0.0.1:{args.port}:{args.port}"]
+        options += ["--env", "JUPYTER_TOKEN"]
+        ip = "0.0.0.0"
+    surroundings = surround(args, live=True, options=options)
+    root = "/workspace" if args.docker else surroundings.folder
+    command = surroundings.command(
+        [*jupyter.start, "jupyterlab", "--no-browser", f"--ip={ip}"]
+        + [f"--port={args.port}", "--ServerApp.port_retries=0", "--allow-root"]
+        + [f"--LabApp.app_dir={jupyter.lab}", f"--ServerApp.root_dir={root}"]
+    )
+    token = secrets.token_urlsafe(24)
+    environment = {
+        **os.environ,
+        **surroundings.variables,
+        **jupyter.variables,
+        "JUPYTER_TOKEN": token,
+    }
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command,
+            cwd=surroundings.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C reaches this process only; Jupyter would ask a question.
+            start_new_session=True,
         )
-        token = secrets.token_urlsafe(24)
-        environment = {
-            **os.environ,
-            **surroundings.variables,
-            "JUPYTER_TOKEN": token,
-            "JUPYTER_PATH": str(shown),
-        }
-        with log.open("w") as output:
-            server = subprocess.Popen(
-                command,
-                cwd=surroundings.folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                # Ctrl-C reaches this process only; Jupyter would ask a question.
-                start_new_session=True,
-            )
-        try:
-            _wait_until_it_answers(server, args.port, log)
-            say(f"http://127.0.0.1:{args.port}/lab?token={token}")
-            say("Ctrl-C stops it")
-            server.wait()
-            raise RunError(f"Jupyter ended by itself: {_last_lines(log)}")
-        except KeyboardInterrupt:
-            say("stopped")
-        finally:
-            _stop(server)
+    try:
+        _wait_until_it_answers(server, args.port, log)
+        say(f"http://127.0.0.1:{args.port}/lab?token={token}")
+        say("Ctrl-C stops it")
+        server.wait()
+        raise RunError(f"Jupyter ended by itself: {_last_lines(log)}")
+    except KeyboardInterrupt:
+        say("stopped")
+    finally:
+        _stop(server)
+
+
+def _check_notebook(path: Path) -> None:
+    if path.suffix not in _ENDINGS:
+        raise UserError(f"{path}: a notebook ends in {' or '.join(_ENDINGS)}")
+    if not path.is_file():
+        raise UserError(f"there is no notebook {path}")
+
+
+def _execute(args: argparse.Namespace, checkout: Checkout, jupyter: Jupyter) -> None:
+    """Run a notebook's cells in the folder notebooks/, and write the page."""
+    read = subprocess.run(
+        [str(jupyter.python), "-m", "jupytext", "--to", "ipynb", "--output", "-"]
+        + [str(args.execute.absolute())],
+        capture_output=True,
+    )
+    if read.returncode:
+        raise UserError(f"{args.execute} is no notebook: {_last(read.stderr)}")
+    options = [*jupyter.options]
+    if args.docker:
+        options += ["--workdir", "/workspace/notebooks"]
+    surroundings = surround(args, live=True, options=options)
+    command = surroundings.command(
+        [*jupyter.start, "nbconvert", "--to", "html", "--execute", "--stdin"]
+        + ["--stdout", "--log-level=ERROR"]
+    )
+    with Screen().steps(f"running {args.execute}"):
+        page = subprocess.run(
+            command,
+            cwd=surroundings.folder / "notebooks",
+            env={**os.environ, **surroundings.variables, **jupyter.variables},
+            input=read.stdout,
+            capture_output=True,
+        )
+    if page.returncode:
+        raise RunError(f"{args.execute} failed: {_last(page.stderr)}")
+    place = args.page or checkout.root / f"outputs/notebooks/{args.execute.stem}.html"
+    write_atomically(place, page.stdout)
+    say(str(args.page or place.relative_to(checkout.root)))
+
+
+def _last(output: bytes) -> str:
+    """Give the last line that says something, without colours."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", output.decode(errors="replace"))
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
 
 
 def _check_port(port: int) -> None:
@@ -124,20 +179,6 @@ def _check_port(port: int) -> None:
         except (OSError, OverflowError) as error:
             problem = getattr(error, "strerror", None) or error
             raise UserError(f"port {port}: {problem}; choose another --port") from None
-
-
-def _write_kernel(share: Path, start: Sequence[str]) -> None:
-    """Describe the kernel: the task's own Python, as Jupyter's kernel specs say it."""
-    folder = share / "kernels/python3"
-    folder.mkdir(parents=True)
-    described = {
-        "argv": [*start, "-f", "{connection_file}"],
-        "display_name": "Python of the task",
-        "language": "python",
-    }
-    (folder / "kernel.json").write_text(json.dumps(described))
-    for path in (share, share / "kernels", folder):
-        path.chmod(0o755)
 
 
 def _wait_until_it_answers(

@@ -109,6 +109,7 @@ class _Reading:
         )
         # What a profile has put somewhere else in the file.
         self._origins: dict[str, str] = {}
+        self._without: set[str] = set()
         self._problems: list[Problem] = []
         self._request: list[str] = []
 
@@ -153,6 +154,29 @@ class _Reading:
                 if key not in known:
                     hint = nearest(key, known)
                     self._add(f"{where}.inputs.{key}", f"no step has this input{hint}")
+            self._check_left_out(profile, where)
+
+    def _check_left_out(self, profile: Any, where: str) -> None:
+        """Check that the steps that a profile leaves out are there and not needed."""
+        steps, given = self._section("steps"), _mapping(profile, "inputs")
+        left_out = _left_out(profile)
+        for name in left_out:
+            if name not in steps:
+                hint = nearest(name, list(steps))
+                self._add(f"{where}.without", f"there is no step {name}{hint}")
+        if steps and set(steps) <= set(left_out):
+            self._add(f"{where}.without", "no step is left")
+        for step in steps:
+            if step in left_out:
+                continue
+            for name, source in _mapping(steps[step], "inputs").items():
+                needed = _step_of(given.get(f"{step}.{name}", source))
+                if needed in left_out:
+                    self._add(
+                        f"{where}.without",
+                        f"{step}.{name} needs {needed}; give it another input in "
+                        f"{where}.inputs, or leave {step} out as well",
+                    )
 
     def apply_profile(self, name: str) -> None:
         """Put a profile's values where they belong."""
@@ -179,6 +203,9 @@ class _Reading:
                 inputs[name] = value
                 origin = f"{where}.inputs.{key}"
                 self._origins[f"steps.{step}.inputs.{name}"] = origin
+        for step in _left_out(profile):
+            if steps.pop(step, None) is not None:
+                self._without.add(step)
 
     def apply_setting(self, setting: str) -> None:
         """Put the value of ``PARAM=VALUE`` or ``STEP.ARG=VALUE`` where it belongs."""
@@ -239,7 +266,8 @@ class _Reading:
         self._check(rest, unknown)
 
     def _check(self, pipeline: Pipeline, unknown: Iterable[str] = ()) -> None:
-        problems = check_pipeline(pipeline, set(unknown))
+        # Other profiles may well refer to what this one leaves out.
+        problems = check_pipeline(pipeline, self._without.union(unknown))
         self._problems += [one for one in problems if one.severity == ERROR]
 
     def _note(self, error: ErrorDetails) -> list[str]:
@@ -277,6 +305,20 @@ def _mapping(data: Any, name: str) -> dict[str, Any]:
     """Give a mapping's part that is to be one; an empty one where it is not."""
     found = data.get(name) if isinstance(data, Mapping) else None
     return found if isinstance(found, dict) else {}
+
+
+def _left_out(profile: Any) -> list[str]:
+    """Name the steps that a profile leaves out."""
+    found = profile.get("without") if isinstance(profile, Mapping) else None
+    names = found if isinstance(found, list) else []
+    return [name for name in names if isinstance(name, str)]
+
+
+def _step_of(source: Any) -> Any:
+    """Name the step that an input comes from, if it does from one."""
+    if isinstance(source, str):
+        return source.partition("/")[0]
+    return source.get("step") if isinstance(source, Mapping) else None
 
 
 def _known_keys(path: Sequence[str]) -> list[str]:

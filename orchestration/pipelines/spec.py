@@ -457,6 +457,10 @@ class Profile(_Part):
     datasets: Annotated[
         dict[Name, Dataset], Field(description="Datasets that are elsewhere.")
     ] = {}
+    without: Annotated[
+        list[StepName],
+        Field(description="Steps that it leaves out; no other step needs them."),
+    ] = []
 
 
 class Pipeline(_Part):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -25,6 +26,18 @@ try:
     import domains.apples.unused
 except ModuleNotFoundError as error:
     print(json.dumps({"unused": str(error), "tqdm": tqdm.__file__}))
+"""
+
+CELLS = """\
+# %% [markdown]
+# # Apples of today
+
+# %%
+from pathlib import Path
+
+import domains.apples.helper
+
+print(Path("../outputs/harvest.txt").read_text())
 """
 
 
@@ -53,9 +66,12 @@ def notebook(orchard: Orchard, *flags: str) -> Iterator[tuple[str, str]]:
             line.strip() for line in lines if line.startswith("http")
         ).partition("/lab?token=")
         assert address == f"http://127.0.0.1:{port}"
-        yield address, token
-        process.send_signal(signal.SIGINT)
-        assert list(lines)[-1] == "stopped\n"
+        try:
+            yield address, token
+        finally:
+            process.send_signal(signal.SIGINT)
+            last = list(lines)[-1]
+        assert last == "stopped\n"
     assert process.returncode == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(address, timeout=5)
@@ -105,15 +121,18 @@ def execute(address: str, token: str, code: str) -> str:
 def test_a_notebook_sees_what_the_tasks_scripts_see(
     orchard: Orchard, where: list[str]
 ) -> None:
-    (orchard.tree.root / "notebooks").mkdir()
-    (orchard.tree.root / "notebooks/first.ipynb").touch()
+    (orchard.tree.root / "notebooks").mkdir(exist_ok=True)
+    (orchard.tree.root / "notebooks/first.py").write_text(CELLS)
     with notebook(orchard, *where) as (address, token):
         listed = requests.get(
             f"{address}/api/contents/notebooks",
             headers={"Authorization": f"token {token}"},
             timeout=60,
         ).json()
-        assert [entry["name"] for entry in listed["content"]] == ["first.ipynb"]
+        # A script with cells opens as a notebook.
+        assert ("first.py", "notebook") in [
+            (entry["name"], entry["type"]) for entry in listed["content"]
+        ]
         assert requests.get(f"{address}/api/contents", timeout=60).status_code == 403
         assert requests.get(f"{address}/lab?token={token}", timeout=60).ok
 
@@ -131,3 +150,45 @@ def test_a_port_that_is_taken_is_said_in_one_line(orchard: Orchard) -> None:
     assert (outcome.status, outcome.output) == (2, "")
     assert f"port {port}: Address already in use; choose another" in outcome.errors
     assert outcome.errors.count("\n") == 1
+
+
+def test_a_notebook_is_run_and_becomes_a_page(
+    orchard: Orchard, where: list[str], tmp_path: Path
+) -> None:
+    root = orchard.tree.root
+    for folder in ("notebooks", "outputs"):
+        (root / folder).mkdir(exist_ok=True)
+    (root / "notebooks/first.py").write_text(CELLS)
+    harvest = root / "outputs/harvest.txt"
+    harvest.write_text("three baskets, two rotten")
+    page = tmp_path / "page.html"
+    flags = [*where, "--execute", "notebooks/first.py", "--page", str(page)]
+
+    outcome = orchard.strata("notebook", "apples", *flags)
+
+    assert (outcome.status, outcome.output) == (0, f"{page}\n"), outcome.errors
+    shown = page.read_text()
+    assert "Apples of today" in shown and "three baskets, two rotten" in shown
+    harvest.unlink()
+    page.write_text("an earlier page")
+    outcome = orchard.strata("notebook", "apples", *flags)
+    assert (outcome.status, outcome.output) == (1, "")
+    assert "notebooks/first.py failed: FileNotFoundError: [Errno 2]" in outcome.errors
+    assert page.read_text() == "an earlier page"
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--execute", "notebooks/none.py"], "there is no notebook notebooks/none.py"),
+        (["--execute", "pants.toml"], "pants.toml: a notebook ends in .py or .ipynb"),
+        (["--page", "x.html"], "--page is for --execute"),
+    ],
+)
+def test_what_is_no_notebook_is_refused(
+    orchard: Orchard, flags: list[str], problem: str
+) -> None:
+    outcome = orchard.strata("notebook", "apples", *flags)
+
+    assert (outcome.status, outcome.output) == (2, "")
+    assert problem in outcome.errors

@@ -253,6 +253,13 @@ def test_an_output_comes_back_as_it_was_written(mill: Mill, tmp_path: Path) -> N
     wrong = mill.strata("get", "last:bake/bred", str(tmp_path / "other"))
     assert wrong.status == 2
     assert "bake has no output bred (did you mean bread?)" in wrong.errors
+    taken = mill.strata("get", "last:bake", str(bread))
+    assert (taken.status, (bread / "loaf.txt").read_text()) == (2, "toast")
+
+    for name, found in (("last", "all/bake/bread"), ("last:bake", "all/bread")):
+        folder = tmp_path / name
+        assert mill.strata("get", name, str(folder / "all")).status == 0
+        assert (folder / found / "loaf.txt").is_file()
 
 
 def test_a_pipeline_is_drawn(mill: Mill, tmp_path: Path) -> None:

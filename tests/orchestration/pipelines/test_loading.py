@@ -228,6 +228,31 @@ _WRONG = [
         "profiles.toy.datasets.mnst: there is no dataset mnst (did you mean mnist?)",
     ),
     ("  full: {}", "  full: {inputs: {train: x/y}}", "x/y", "takes STEP.INPUT"),
+    (
+        "full: {}",
+        "full: {without: [trian]}",
+        "without",
+        "profiles.full.without: there is no step trian (did you mean train?)",
+    ),
+    (
+        "full: {}",
+        "full: {without: [prepare]}",
+        "without",
+        "profiles.full.without: train.data needs prepare; give it another input in "
+        "profiles.full.inputs, or leave train out as well",
+    ),
+    (
+        "full: {}",
+        "full: {without: [prepare, train, predict]}",
+        "without",
+        "profiles.full.without: no step is left",
+    ),
+    (
+        "full: {}",
+        "full: {without: train}",
+        "without",
+        "profiles.full.without: takes a list",
+    ),
     ("retries: 1", "retries: 1\n    retries: 2", "retries: 2", "the key is in line 26"),
     ("cpu: 2", "cpu: !!python/name:os.system x", "os.sys", "name:os.system is not acc"),
     ("full: {}", "full: &a {}\n  other: *a", "full", "an alias (*name) is not accept"),
@@ -288,6 +313,21 @@ def test_a_step_that_cannot_be_read_makes_no_others_wrong(tmp_path: Path) -> Non
         f"{PLACE}:{number - 1}: steps.prepare.script: is missing",
         f"{PLACE}:{number}: steps.prepare.scrpt: unknown key (did you mean script?)",
     )
+
+
+def test_a_profile_leaves_steps_out(tmp_path: Path) -> None:
+    text = changed(
+        (
+            "  full: {}",
+            "  full:\n    without: [prepare]\n    inputs: {train.data: {path: x}}",
+        ),
+        ("{path: data/few}", "prepare/data"),
+    )
+    assert list(load(tmp_path, text, "toy").steps) == ["prepare", "train", "predict"]
+    full = load(tmp_path, text, "full", ["train.epochs=1"])
+    assert list(full.steps) == ["train", "predict"]
+    (line,) = refused(tmp_path, text, "full", ["prepare.limit=1"])
+    assert line == "--set prepare.limit=1: there is no step prepare"
 
 
 def test_what_a_profile_breaks_is_named_where_it_does(tmp_path: Path) -> None:
