@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--map_products",
         type=positive_int,
-        default=1_500,
+        default=1_000,
         metavar="N",
         help="draw so many products on the map at most",
     )

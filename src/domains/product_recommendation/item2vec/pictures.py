@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from common.figures import save_figure
 from domains.product_recommendation.item2vec.ranking import Estimate, Scores
@@ -28,7 +29,9 @@ _STYLES = (
 )
 _LINES = ("-", "--", ":")
 _REST = "#BBBBBB"
-_PERPLEXITY = 30
+_PERPLEXITY = 50
+# The map looks the same after twice as many.
+_STEPS = 500
 _MIN_PRODUCTS = 5
 
 
@@ -102,13 +105,12 @@ def save_map(
     figure = Figure(figsize=(8.4, 6.4), layout="constrained")
     axes = figure.subplots()
     points = _flattened(vectors.directions()[:count], seed)
-    shown = [name or "unknown" for name in categories[:count]]
-    groups = _groups(shown)
-    labels = np.asarray(shown, dtype=object)
+    labels = np.asarray(categories[:count], dtype=object)
+    groups = _groups(labels)
     rest = ~np.isin(labels, groups)
     if rest.any():
-        label = f"other ({rest.sum():,})" if groups else None
-        axes.scatter(*points[rest].T, s=10, c=_REST, marker=".", label=label)
+        label = f"other, unknown ({rest.sum():,})" if groups else None
+        axes.scatter(*points[rest].T, s=14, c=_REST, marker=".", label=label)
     for name, (colour, marker) in zip(groups, _STYLES):
         mine = labels == name
         axes.scatter(
@@ -125,7 +127,7 @@ def save_map(
     axes.set_xticks([])
     axes.set_yticks([])
     if groups:
-        axes.set_title(_finding(vectors, shown, count))
+        axes.set_title(_finding(vectors, labels, count))
         axes.legend(
             title="category", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False
         )
@@ -145,44 +147,48 @@ def _flattened(
         metric="cosine",
         init="random",
         perplexity=perplexity,
+        max_iter=_STEPS,
         random_state=seed % 2**32,
     )
-    points: npt.NDArray[np.float32] = tsne.fit_transform(directions)
+    # Its threads wait for each other at each of many small steps: where other programs
+    # use the cores, two take several times as long as one.
+    with threadpool_limits(1, user_api="openmp"):
+        points: npt.NDArray[np.float32] = tsne.fit_transform(directions)
     return points
 
 
-def _groups(categories: Sequence[str]) -> list[str]:
+def _groups(categories: npt.NDArray[np.object_]) -> list[str]:
     """Give the largest categories, as many as there are colours."""
-    names, counts = np.unique(
-        np.asarray([name for name in categories if name != "unknown"], dtype=str),
-        return_counts=True,
-    )
+    known = [name for name in categories.tolist() if name is not None]
+    names, counts = np.unique(np.asarray(known, dtype=str), return_counts=True)
     order = np.argsort(-counts, kind="stable")[: len(_STYLES)]
     return sorted(str(names[number]) for number in order)
 
 
-def _finding(vectors: Vectors, categories: Sequence[str], count: int) -> str:
+def _finding(
+    vectors: Vectors, categories: npt.NDArray[np.object_], count: int
+) -> str:
     share = neighbour_agreement(vectors.directions()[:count], categories)
     return (
-        f"The {count:,} products liked most: {share:.0%} of nearest neighbours\n"
-        "are of the same category"
+        f"The {count:,} products liked most: the nearest neighbour is\n"
+        f"of the same category for {share:.0%} of them"
     )
 
 
 def neighbour_agreement(
-    directions: npt.NDArray[np.float32], categories: Sequence[str]
+    directions: npt.NDArray[np.float32], categories: npt.NDArray[np.object_]
 ) -> float:
     """Tell how many products have a nearest neighbour of their own category.
 
     Args:
         directions: Vectors at length one, [products, dimensions]; two at least.
-        categories: Their categories.
+        categories: Their categories, None where one is unknown; one is known at least.
 
     Returns:
-        The share.
+        The share of the products whose category is known.
     """
     cosines = directions @ directions.T
     np.fill_diagonal(cosines, -np.inf)
     nearest = cosines.argmax(axis=1)
-    labels = np.asarray(categories, dtype=object)
-    return float((labels[nearest] == labels).mean())
+    is_known = np.asarray([name is not None for name in categories.tolist()])
+    return float((categories[nearest] == categories)[is_known].mean())

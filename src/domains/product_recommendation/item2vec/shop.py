@@ -2,8 +2,8 @@
 
 Products belong to a category and in it to a style. A few products of each style are
 liked by many, most by few (Zipf's law). A person has a taste for one to three styles,
-finds most products by it, and the others by chance; what is bought by taste is liked more
-often. Some people rate much more than others (log-normal).
+mostly of one category, finds most products by it, and the others by chance; what is
+bought by taste is liked more often. Some people rate much more than others (log-normal).
 
 All that is random comes from one generator, block of people by block of people, so a
 shop of any size is made in the memory of one block.
@@ -42,6 +42,7 @@ _ZIPF_EXPONENT = 0.9
 _ACTIVITY_DEVIATION = 0.8
 _MOST_TASTES = 3
 _TASTE_SHARES = (0.45, 0.35, 0.2)
+_SAME_CATEGORY = 0.8
 _BY_TASTE = (0.02, 0.03, 0.1, 0.3, 0.55)
 _BY_CHANCE = (0.25, 0.2, 0.25, 0.2, 0.1)
 _DAY = 86_400
@@ -185,6 +186,12 @@ def _draw(
     tastes = np.searchsorted(
         shelves.style_chances, random.random((people, _MOST_TASTES))
     )
+    # Styles of a category are next to each other, as many in each.
+    nearby = tastes[:, :1] // len(STYLES) * len(STYLES)
+    nearby = nearby + random.integers(len(STYLES), size=tastes.shape)
+    is_nearby = random.random(tastes.shape) < _SAME_CATEGORY
+    is_nearby[:, 0] = False
+    tastes = np.minimum(np.where(is_nearby, nearby, tastes), shelves.styles[-1])
     how_many = random.integers(1, _MOST_TASTES + 1, people)
     activity = np.cumsum(random.lognormal(0, _ACTIVITY_DEVIATION, people))
     first_days = random.integers(0, _DAYS, people)
