@@ -8,10 +8,12 @@ takes four bytes a row. An empty cell is the only way to say that a value is mis
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandas.api.types import union_categoricals
@@ -22,12 +24,34 @@ from common.errors import UserError
 _ROWS_AT_ONCE = 1_000_000
 
 
-def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+def matches(pattern: str, description: str) -> pa.Check:
+    """Make a check that a column's texts, which are categories, are of some form.
+
+    Each text is looked at once, however often it occurs.
+
+    Args:
+        pattern: The regular expression that the whole text has to match.
+        description: What to call it in a message, such as "one word".
+    """
+    compiled = re.compile(pattern)
+
+    def check(column: pd.Series[Any]) -> pd.Series[bool]:
+        texts = column.cat.categories
+        is_good = np.asarray([bool(compiled.fullmatch(text)) for text in texts], bool)
+        return pd.Series(is_good[column.cat.codes], index=column.index)
+
+    return pa.Check(check, error=description)
+
+
+def read_table(
+    path: Path, schema: pa.DataFrameSchema, rows: int = _ROWS_AT_ONCE
+) -> pd.DataFrame:
     """Read a CSV and check it.
 
     Args:
         path: The file.
         schema: What must be in it: these columns, in this order.
+        rows: How many are parsed at a time; the parser holds the text of all of them.
 
     Returns:
         The table, with the schema's types. The categories of each text are sorted.
@@ -36,8 +60,7 @@ def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
         UserError: The file is missing or is no such table; the message names a line that
             is wrong.
     """
-    # The parser holds the text of the rows that it reads at once.
-    parts = list(read_parts(path, schema))
+    parts = list(read_parts(path, schema, rows))
     if len(parts) == 1:
         return parts[0]
     columns: dict[str, Any] = {}
@@ -79,6 +102,9 @@ def read_parts(
             low_memory=False,
         ) as parts:
             for part in parts:
+                if not isinstance(part.index, pd.RangeIndex):
+                    # pandas takes the first value for a row's name then.
+                    raise ValueError("its rows are longer than its header")
                 yield _checked(path, part, schema)
     except (ValueError, OverflowError) as error:
         # The parser's, among others: a number that is none, a row that is too long.
@@ -148,5 +174,9 @@ def _problem(error: SchemaError) -> str:
         return f"the column {column} is {value}, not {error.check}"
     if pd.isna(value):
         return f"line {int(index) + 2:,}: {column} is missing"
+    if isinstance(value, np.generic):
+        value = value.item()
+    if error.check == "field_uniqueness":
+        return f"line {int(index) + 2:,}: {column} is {value!r}, as in another line"
     rule = getattr(error.check, "error", None) or str(error.check)
     return f"line {int(index) + 2:,}: {column} is {value!r}, which is not {rule}"

@@ -294,7 +294,12 @@ def _csv_rows(
     # Bytes that are no UTF-8 become lone surrogates, which are refused value by value.
     texts = (line.decode("utf-8", "surrogateescape") + "\n" for line in lines)
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
-    names = [name.strip() for name in header or next(reader, [])]
+    try:
+        names = [name.strip() for name in header or next(reader, [])]
+    except csv.Error as error:
+        raise UserError(
+            f"{reading.source}: its first line is no CSV header: {error}"
+        ) from None
     seen.update(dict.fromkeys(names))
     makers = [
         (

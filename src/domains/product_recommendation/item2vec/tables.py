@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-_HAS_NO_SPACE = pa.Check.str_matches(
-    r"^\S+\Z", name="identifier", error="a text without white space"
-)
-_IS_SENTENCE = pa.Check.str_matches(
-    r"^\S+( \S+)*\Z", name="sentence", error="products with a space between them"
-)
+from common.csv_tables import matches
+
+_HAS_NO_SPACE = matches(r"\S+", "a text without white space")
+_IS_SENTENCE = matches(r"\S+( \S+)*", "products with a space between them")
 
 
 def _identifier(*, nullable: bool = False, unique: bool = False) -> pa.Column:
