@@ -1,10 +1,10 @@
 """Compare item2vec's steps with the same work in a notebook.
 
 Both go from the same file of invented ratings to vectors, scores and pictures, with the
-same settings. Ours are five programs, one after the other, that leave checked tables for
-each other; what is counted is the sum of their times and the memory of the largest. The
-notebook is benchmarks/item2vec_notebook.py, one program that keeps everything in memory.
-Its reader takes no malformed lines, so the file has none.
+same settings. Ours are five programs, one after the other, that leave checked tables
+for each other; what is counted is the sum of their times and the memory of the largest.
+The notebook is benchmarks/item2vec_notebook.py, one program that keeps everything in
+memory. Its reader takes no malformed lines, so the file has none.
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ def _python(module: str, folder: Path, flags: dict[str, str]) -> Measured:
         for name, value in os.environ.items()
         if not name.startswith(("PEX", "PYTHON", "VIRTUAL_ENV", "__PEX"))
     }
-    return measure([sys.executable, "-m", module, *words], folder, _with_path(variables))
+    return measure(
+        [sys.executable, "-m", module, *words], folder, _with_path(variables)
+    )
 
 
 def _with_path(variables: dict[str, str]) -> dict[str, str]:

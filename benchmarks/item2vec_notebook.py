@@ -1,4 +1,5 @@
-"""What benchmarks/item2vec.py measures beside ours: the same work as a notebook does it.
+"""What benchmarks/item2vec.py measures beside ours: the same work as a notebook does
+it.
 
 pandas reads the file whole, gensim learns with the same settings, and one process does
 everything from top to bottom. It is written to be plain, and fast where that costs no

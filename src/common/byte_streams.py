@@ -1,9 +1,9 @@
 """Read the bytes of a file as a stream, wherever it lies and however it is packed.
 
-A source is a path, or the address of an object: http(s)://, s3://, az://, gs://. Nothing
-is held but the piece in hand, so a file may be larger than the memory. Credentials are
-those that obstore finds in the environment (AWS_ACCESS_KEY_ID, AZURE_STORAGE_ACCOUNT_KEY
-and so on); they are in no message.
+A source is a path, or the address of an object: http(s)://, s3://, az://, gs://.
+Nothing is held but the piece in hand, so a file may be larger than the memory.
+Credentials are those that obstore finds in the environment (AWS_ACCESS_KEY_ID,
+AZURE_STORAGE_ACCOUNT_KEY and so on); they are in no message.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def is_address(source: str) -> bool:
 def shown_name(source: str) -> str:
     """Give a source as it may be shown and kept.
 
-    The query of an address is left out, and who logs in: both may hold a secret, such as
-    a signature.
+    The query of an address is left out, and who logs in: both may hold a secret, such
+    as a signature.
     """
     if not is_address(source):
         return source

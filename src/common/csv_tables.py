@@ -57,8 +57,8 @@ def read_table(
         The table, with the schema's types. The categories of each text are sorted.
 
     Raises:
-        UserError: The file is missing or is no such table; the message names a line that
-            is wrong.
+        UserError: The file is missing or is no such table; the message names a line
+            that is wrong.
     """
     parts = list(read_parts(path, schema, rows))
     if len(parts) == 1:

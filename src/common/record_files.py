@@ -157,8 +157,8 @@ def write_table_of(
         What became of the lines.
 
     Raises:
-        UserError: The source cannot be read or is damaged, too many lines are malformed,
-            there is no record, or none has a required field.
+        UserError: The source cannot be read or is damaged, too many lines are
+            malformed, there is no record, or none has a required field.
         RunError: The source stops arriving.
     """
     reading = Reading(source, form, filled={one.column: 0 for one in fields})

@@ -47,7 +47,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve a folder, to obstore's clients of S3 and Azure as well; give its address."""
+    """Serve a folder, also to obstore's clients of S3 and Azure; give its address."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
     handler = partial(_Handler, directory=str(tmp_path))
@@ -194,9 +194,7 @@ def test_what_cannot_be_fetched_is_one_line_without_secrets(
 @pytest.mark.parametrize(
     ("name", "problem"), [("nothing", "does not exist"), ("folder", "cannot be read")]
 )
-def test_what_is_no_file_is_one_line(
-    name: str, problem: str, tmp_path: Path
-) -> None:
+def test_what_is_no_file_is_one_line(name: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match=rf"{tmp_path / name} {problem}[^\n]*$"):
         _read(str(tmp_path / name))

@@ -45,8 +45,10 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     table["name"] = table["name"].cat.rename_categories({"n1": "NA", "n2": 'a,"b"'})
     write_table(path, table, _SCHEMA)
     assert path.read_text().startswith('name,count,share\nn0,1,0.0\nNA,2,\n"a,""b""",3')
-    assert read_table(path, _SCHEMA).astype({"name": "str"}).equals(
-        table.astype({"name": "str"})
+    assert (
+        read_table(path, _SCHEMA)
+        .astype({"name": "str"})
+        .equals(table.astype({"name": "str"}))
     )
     assert check_table(path, _SCHEMA) == 20
 
@@ -82,11 +84,17 @@ def test_a_table_may_be_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("name,count\na,1\n", "it has the columns name, count, expected name, count, sh"),
+        (
+            "name,count\na,1\n",
+            "it has the columns name, count, expected name, count, sh",
+        ),
         ("", "it has the columns of an empty file, expected name"),
         ("count,name,share\n1,a,\n", "columns count, name, share, expected"),
         ("name,count,share\na,1,\nb c,2,\n", "line 3: name is 'b c', which is not one"),
-        ("name,count,share\na,1,\na,0,\n", "line 3: count is 0, which is not 1 or more"),
+        (
+            "name,count,share\na,1,\na,0,\n",
+            "line 3: count is 0, which is not 1 or more",
+        ),
         ("name,count,share\n,1,\n,2,\n", "line 2: name is missing"),
         ("name,count,share\na,x,\n", "no table of things: .*'x'"),
         ("name,count,share\na,1,2,3\n", "no table of things"),

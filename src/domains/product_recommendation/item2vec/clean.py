@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command's arguments; None takes those of the process.
 
     Raises:
-        UserError: An argument, a table or the output folder is wrong, or nothing is left.
+        UserError: An argument, a table or the output folder is wrong, or nothing is
+            left.
     """
     args = _parser().parse_args(arguments)
     if args.min_value > args.max_value:
@@ -74,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         "clean",
-        "Drop ratings with something missing or out of bounds, what was rated twice, and "
-        "everything by users with so many ratings that they are no people.",
+        "Drop ratings with something missing or out of bounds, what was rated twice, "
+        "and everything by users with so many ratings that they are no people.",
         options.pants_command("clean", "--max_ratings_per_user", "500"),
     )
     loaded = options.OUTPUTS / "load"

@@ -52,9 +52,7 @@ class Report:
         return asdict(self)
 
 
-def clean_ratings(
-    ratings: pd.DataFrame, bounds: Bounds
-) -> tuple[pd.DataFrame, Report]:
+def clean_ratings(ratings: pd.DataFrame, bounds: Bounds) -> tuple[pd.DataFrame, Report]:
     """Keep one rating, the latest, of each user for each product.
 
     The result does not depend on the order of the rows. Of ratings at the same time the

@@ -63,8 +63,8 @@ def fit(
     frequent = np.flatnonzero(counts >= settings.min_count)
     if len(frequent) < 2:
         raise UserError(
-            f"--min_count {settings.min_count}: {len(frequent)} products are in so many "
-            "sentences; lower it"
+            f"--min_count {settings.min_count}: {len(frequent)} products are in so "
+            "many sentences; lower it"
         )
     order = frequent[np.argsort(-counts[frequent], kind="stable")]
     model = Word2Vec(

@@ -64,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.say_done(
         "Invented", f"{counts}, of {args.products:,} products", args.output_path
     )
-    names = [args.output_path / name for name in (args.ratings_name, args.products_name)]
-    options.say_next(
-        "load", "--ratings", str(names[0]), "--products", str(names[1])
-    )
+    names = [
+        args.output_path / name for name in (args.ratings_name, args.products_name)
+    ]
+    options.say_next("load", "--ratings", str(names[0]), "--products", str(names[1]))
 
 
 def _write(path: Path, lines: Iterator[bytes], count: int, title: str) -> int:

@@ -1,11 +1,10 @@
-"""Bring ratings and what is known about products into tables, from wherever they lie."""
+"""Bring ratings and what is known about products into tables, from anywhere."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import Parser, one_of, run, say
@@ -42,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command's arguments; None takes those of the process.
 
     Raises:
-        UserError: An argument, a source or the output folder is wrong, or too many lines
-            are malformed.
+        UserError: An argument, a source or the output folder is wrong, or too many
+            lines are malformed.
         RunError: A source stops arriving.
     """
     args = _parser().parse_args(arguments)

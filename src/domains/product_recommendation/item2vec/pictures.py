@@ -165,9 +165,7 @@ def _groups(categories: npt.NDArray[np.object_]) -> list[str]:
     return sorted(str(names[number]) for number in order)
 
 
-def _finding(
-    vectors: Vectors, categories: npt.NDArray[np.object_], count: int
-) -> str:
+def _finding(vectors: Vectors, categories: npt.NDArray[np.object_], count: int) -> str:
     share = neighbour_agreement(vectors.directions()[:count], categories)
     return (
         f"The {count:,} products liked most: the nearest neighbour is\n"

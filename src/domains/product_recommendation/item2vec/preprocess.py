@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(arguments)
     if args.min_liked < 3:
         raise UserError(
-            f"--min_liked {args.min_liked} is below 3: without the product that is held "
-            "out, a sentence needs two"
+            f"--min_liked {args.min_liked} is below 3: without the product that is "
+            "held out, a sentence needs two"
         )
     check_output_folder(args.output_path, "preprocess")
 
@@ -38,13 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     ratings = read_table(args.ratings, tables.ratings())
     count = len(ratings)
-    sentences, held_out, liked = split_ratings(
-        ratings, args.min_rating, args.min_liked
-    )
+    sentences, held_out, liked = split_ratings(ratings, args.min_rating, args.min_liked)
     if sentences.empty:
         raise UserError(
-            f"{args.ratings}: no user rated two products {args.min_rating:g} or better; "
-            "lower --min_rating"
+            f"{args.ratings}: no user rated two products {args.min_rating:g} or "
+            "better; lower --min_rating"
         )
     this_run = Run("preprocess", options.as_json(args), options.PACKAGES)
     with output_folder(args.output_path, this_run) as folder:

@@ -116,9 +116,7 @@ def held_out_ranks(
         for part in _parts(len(rows), len(order)):
             some = by_place[rows[part]]
             for name, (score, is_ranked) in scorers.items():
-                ranks[name][part] = _ranks(
-                    score(some), some, targets[part], is_ranked
-                )
+                ranks[name][part] = _ranks(score(some), some, targets[part], is_ranked)
             advance(some.shape[0])
     # Without a vector for anything that the user liked there is nothing to go by.
     knows = (by_place[rows] @ has_vector.astype(np.float32)) > 0
@@ -141,8 +139,8 @@ def score_ranks(
         seed: Decides which.
 
     Returns:
-        The scores by method; and by how much the mean of 1 / rank of the first method is
-        above that of each other, over the same draws of users.
+        The scores by method; and by how much the mean of 1 / rank of the first method
+        is above that of each other, over the same draws of users.
     """
     reciprocal = {
         name: np.where(found == UNRANKED, 0, 1 / found) for name, found in ranks.items()
@@ -203,7 +201,7 @@ def wilson(hits: int, count: int) -> Estimate:
 def _aligned(
     vectors: Vectors, names: npt.NDArray[np.object_]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Give the vectors, at length one, in the order of names; zeros where there is none."""
+    """Give vectors at length one, in the order of names; zeros where there is none."""
     numbers = {name: number for number, name in enumerate(vectors.products.tolist())}
     found = np.asarray([numbers.get(name, -1) for name in names.tolist()])
     directions = vectors.directions()[found]

@@ -1,7 +1,8 @@
 """The tables that the steps hand on as CSV files: their columns, types and bounds.
 
-Each is declared here and nowhere else, and is checked where it leaves a step and where it
-enters one. Identifiers hold no white space, so a sentence can be split at its spaces.
+Each is declared here and nowhere else, and is checked where it leaves a step and where
+it enters one. Identifiers hold no white space, so a sentence can be split at its
+spaces.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def _table(name: str, columns: dict[str, pa.Column]) -> pa.DataFrameSchema:
 def ratings(low: float | None = None, high: float | None = None) -> pa.DataFrameSchema:
     """Declare cleaned ratings: all values are there, ratings within bounds.
 
-    A row for each pair of a user and a product, sorted by user, time and product. Time is
-    in any unit that grows.
+    A row for each pair of a user and a product, sorted by user, time and product. Time
+    is in any unit that grows.
     """
     checks = []
     if low is not None and high is not None:
@@ -87,7 +88,8 @@ HELD_OUT = _table(
     {"user": _identifier(unique=True), "product": _identifier()},
 )
 
-# The products that have a vector, from the most frequent; count is in how many sentences.
+# The products that have a vector, from the most frequent; count is in how many
+# sentences.
 VOCABULARY = _table(
     "vocabulary",
     {

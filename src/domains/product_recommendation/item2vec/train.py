@@ -93,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         type=positive_int,
         default=30,
         metavar="N",
-        help="products before and behind, liked by the same user, that one is learned by",
+        help="products before and behind, liked by the same user, that one is "
+        "learned by",
     )
     parser.add_argument(
         "--negative",
@@ -135,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         type=non_negative_int,
         default=0,
         metavar="N",
-        help="the same seed on the same machine gives the same vectors, with one worker",
+        help="the same seed on the same machine gives the same vectors, with "
+        "one worker",
     )
     parser.add_argument(
         "--workers",

@@ -38,7 +38,9 @@ def _table(ratings: list[_Rating]) -> pd.DataFrame:
         {
             "user": pd.Categorical(users),
             "product": pd.Categorical(products),
-            "rating": pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan")),
+            "rating": pd.array(values, dtype="Float64").to_numpy(
+                "float64", na_value=float("nan")
+            ),
             "time": pd.array(times, dtype="Int64"),
         }
     )

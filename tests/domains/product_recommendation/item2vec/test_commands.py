@@ -373,7 +373,12 @@ _REVIEWS = str(OUTPUTS / "generate" / "reviews.jsonl.gz")
         ("load", ["--max_bad_fraction", "0"], _nothing, "than --max_bad_fraction 0; "),
         ("load", ["--format", "csv"], _nothing, "its first line is no CSV header"),
         ("load", ["--format", "cvs"], _nothing, "did you mean csv?"),
-        ("load", ["--fields", "who=user"], _nothing, "no record has who for the column"),
+        (
+            "load",
+            ["--fields", "who=user"],
+            _nothing,
+            "no record has who for the column",
+        ),
         ("load", ["--fields", "who=whom"], _nothing, "'whom' is none of user, product"),
         ("load", ["--delimiter", "::"], _nothing, "'::' is not one character"),
         ("clean", ["--min_value", "6"], _nothing, "--min_value 6 is above --max_value"),

@@ -21,7 +21,9 @@ from domains.product_recommendation.item2vec.vectors import Vectors
 
 _PRODUCTS = 7
 _BASKETS = st.lists(
-    st.sets(st.integers(0, _PRODUCTS - 1), min_size=2, max_size=5), min_size=1, max_size=8
+    st.sets(st.integers(0, _PRODUCTS - 1), min_size=2, max_size=5),
+    min_size=1,
+    max_size=8,
 )
 
 
