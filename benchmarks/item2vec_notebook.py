@@ -151,7 +151,8 @@ def main() -> None:
     category_of = dict(zip(products["asin"], products["main_cat"]))
     categories = pd.Series([category_of.get(name, "unknown") for name in names])
     for category in sorted(categories.unique()):
-        pyplot.scatter(*points[categories == category].T, s=8, label=category)
+        x, y = points[categories == category].T
+        pyplot.scatter(x, y, s=8, label=category)
     pyplot.legend()
     pyplot.savefig(args.output / "map.png")
     print(json.dumps(metrics))

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 from urllib.parse import urlsplit
 
 from common.errors import RunError, UserError
@@ -47,15 +47,6 @@ class ByteStream:
     name: str
     size: int | None
     pieces: Iterator[bytes]
-
-
-class _Decoder(Protocol):
-    """What zstandard and zlib have in common."""
-
-    unused_data: bytes
-    eof: bool
-
-    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 def is_address(source: str) -> bool:
@@ -276,7 +267,8 @@ class _Raw(io.RawIOBase):
 
 
 def _gunzip(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    file = gzip.GzipFile(fileobj=io.BufferedReader(_Raw(pieces), _PIECE))
+    raw: io.RawIOBase = _Raw(pieces)
+    file = gzip.GzipFile(fileobj=io.BufferedReader(raw, _PIECE))
     try:
         while piece := file.read(_PIECE):
             yield piece
@@ -289,22 +281,24 @@ def _gunzip(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _unzstd(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
     import zstandard
 
-    decoder: _Decoder | None = None
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    is_within_frame = False
     try:
         for piece in pieces:
             for start in range(0, len(piece), _PACKED_PIECE):
                 packed = piece[start : start + _PACKED_PIECE]
                 while packed:
-                    if decoder is None:
-                        decoder = zstandard.ZstdDecompressor().decompressobj()
-                    if plain := decoder.decompress(packed):
+                    is_within_frame = True
+                    if plain := frame.decompress(packed):
                         yield plain
                     packed = b""
-                    if decoder.eof:
-                        packed, decoder = decoder.unused_data, None
+                    if frame.eof:
+                        packed = frame.unused_data
+                        frame = zstandard.ZstdDecompressor().decompressobj()
+                        is_within_frame = False
     except zstandard.ZstdError as error:
         raise _damaged(name, "zstd", error) from None
-    if decoder is not None:
+    if is_within_frame:
         raise _cut_short(name, "zstd")
 
 

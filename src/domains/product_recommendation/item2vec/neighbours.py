@@ -42,7 +42,7 @@ class Recommender:
         named = {name: self._titles.get(name, "").casefold() for name in self._numbers}
         same = [name for name, title in named.items() if title == wanted]
         if len(same) == 1:
-            return same[0]
+            return str(same[0])
         if same:
             listed = ", ".join(same[:_PROPOSED])
             raise UserError(f"{len(same)} products have the title {text!r}: {listed}")

@@ -104,17 +104,18 @@ def save_map(
     count = min(limit, len(vectors.products))
     figure = Figure(figsize=(8.4, 6.4), layout="constrained")
     axes = figure.subplots()
-    points = _flattened(vectors.directions()[:count], seed)
+    x, y = _flattened(vectors.directions()[:count], seed).T
     labels = np.asarray(categories[:count], dtype=object)
     groups = _groups(labels)
     rest = ~np.isin(labels, groups)
     if rest.any():
         label = f"other, unknown ({rest.sum():,})" if groups else None
-        axes.scatter(*points[rest].T, s=14, c=_REST, marker=".", label=label)
+        axes.scatter(x[rest], y[rest], s=14, c=_REST, marker=".", label=label)
     for name, (colour, marker) in zip(groups, _STYLES):
         mine = labels == name
         axes.scatter(
-            *points[mine].T,
+            x[mine],
+            y[mine],
             s=16,
             c=colour,
             marker=marker,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from matplotlib.image import imread
 
 from tests.domains.product_recommendation.item2vec.conftest import Made
 from tests.domains.product_recommendation.item2vec.shops import (
@@ -83,13 +83,12 @@ def test_neighbours_are_of_one_style(made: Made) -> None:
 
 def test_pictures_are_drawn(made: Made) -> None:
     for name in ("map.png", "metrics.png"):
-        with Image.open(made.outputs / "evaluate" / name) as image:
-            image.load()
-            assert 800 < image.width < 2000
-            assert 400 < image.height < 2000
-            pixels = np.asarray(image.convert("L"))
+        pixels = imread(made.outputs / "evaluate" / name)
+        height, width, _ = pixels.shape
+        assert 800 < width < 2000
+        assert 400 < height < 2000
         assert np.unique(pixels).size > 50
-        assert np.median(pixels) > 200
+        assert np.median(pixels) > 0.8
 
 
 def test_the_defects_are_found_and_reported(made: Made) -> None:

@@ -61,7 +61,7 @@ def test_ranks_are_those_of_sorting_all_products(
     units = {int(p): v / np.linalg.norm(v) for p, v in zip(known, values)}
     for row, (basket, target) in enumerate(zip(found, targets.tolist())):
         mine = [units[p] for p in basket if p in units]
-        scores = {
+        scores: dict[str, dict[int, float]] = {
             "popularity": dict(enumerate(popularity)),
             "co-occurrence": {
                 p: sum(len(other & basket) for other in found if p in other)
