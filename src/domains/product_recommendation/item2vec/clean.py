@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from common.command_line import Parser, positive_int, run, say
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, say_done
 from domains.product_recommendation.item2vec import options
 
 
@@ -63,13 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for reason, count in report.dropped.items():
             say(f"{count:>12,}  {reason.replace('_', ' ')}")
     counts = f"{report.kept:,} of {report.read:,} ratings, {report.users:,} users"
-    options.say_done(
-        "Kept", f"{counts}, {report.products:,} products", args.output_path
-    )
+    say_done("Kept", f"{counts}, {report.products:,} products", args.output_path)
     ratings_flag = options.changed_input(
         args.output_path, "clean", options.RATINGS_FILE, "--ratings"
     )
-    options.say_next("preprocess", *ratings_flag)
+    options.SCRIPTS.say_next("preprocess", *ratings_flag)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "clean",
         "Drop ratings with something missing or out of bounds, what was rated twice, "
         "and everything by users with so many ratings that they are no people.",
-        options.pants_command("clean", "--max_ratings_per_user", "500"),
+        options.SCRIPTS.command("clean", "--max_ratings_per_user", "500"),
     )
     loaded = options.OUTPUTS / "load"
     options.add_input_argument(
@@ -113,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="who rated more products than that is a bot",
     )
-    options.add_output_argument(parser, "clean")
+    add_output_argument(parser, options.OUTPUTS / "clean")
     return parser
 
 

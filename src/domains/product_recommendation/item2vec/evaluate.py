@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import Parser, non_negative_int, positive_int, run, say
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, say_done
 from domains.product_recommendation.item2vec import options
 
 if TYPE_CHECKING:
@@ -107,11 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             args.seed,
         )
         _say_scores(scores)
-    options.say_done("Evaluated", _finding(scores), args.output_path)
+    say_done("Evaluated", _finding(scores), args.output_path)
     flags = []
     if args.vectors != options.OUTPUTS / "train" / "vectors":
         flags = ["--vectors", str(args.vectors)]
-    options.say_next("recommend", str(vectors.products[0]), *flags)
+    options.SCRIPTS.say_next("recommend", str(vectors.products[0]), *flags)
 
 
 def _say_scores(scores: dict[str, Scores]) -> None:
@@ -143,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate",
         "Score vectors by how high they rank the product that each user liked last, "
         "beside recommending what is popular and what was liked together most often.",
-        options.pants_command("evaluate", "--users", "5000"),
+        options.SCRIPTS.command("evaluate", "--users", "5000"),
     )
     options.add_vectors_argument(parser)
     options.add_sentences_argument(parser)
@@ -182,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="decides the users, the draws and the map",
     )
-    options.add_output_argument(parser, "evaluate")
+    add_output_argument(parser, options.OUTPUTS / "evaluate")
     return parser
 
 

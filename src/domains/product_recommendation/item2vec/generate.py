@@ -10,6 +10,7 @@ from pathlib import Path
 from common.command_line import Parser, non_negative_int, positive_int, run, say
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, say_done
 from domains.product_recommendation.item2vec import options
 
 _MOST_PAIRS = 4
@@ -61,13 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines = _write(path, product_lines(shop), args.products, "products")
         say(f"{args.products_name}: {lines:,} lines, {path.stat().st_size:,} bytes")
     counts = f"{args.ratings:,} ratings by {args.users:,} users"
-    options.say_done(
-        "Invented", f"{counts}, of {args.products:,} products", args.output_path
-    )
+    say_done("Invented", f"{counts}, of {args.products:,} products", args.output_path)
     names = [
         args.output_path / name for name in (args.ratings_name, args.products_name)
     ]
-    options.say_next("load", "--ratings", str(names[0]), "--products", str(names[1]))
+    options.SCRIPTS.say_next(
+        "load", "--ratings", str(names[0]), "--products", str(names[1])
+    )
 
 
 def _write(path: Path, lines: Iterator[bytes], count: int, title: str) -> int:
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "generate",
         "Invent a shop: products in categories, people with tastes, and the defects of "
         "real data. Written as JSON lines, in the form of the public review data sets.",
-        options.pants_command("generate", "--ratings", "1000000", "--users", "60000"),
+        options.SCRIPTS.command("generate", "--ratings", "1000000", "--users", "60000"),
     )
     parser.add_argument(
         "--users",
@@ -158,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="file of the products' descriptions; packed likewise",
     )
-    options.add_output_argument(parser, "generate")
+    add_output_argument(parser, options.OUTPUTS / "generate")
     return parser
 
 

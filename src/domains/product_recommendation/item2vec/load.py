@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from common.command_line import Parser, one_of, run, say
 from common.outputs import Run, check_output_folder, output_folder
 from common.record_files import FIELDS_HELP, FORMS, Field, parse_fields
+from common.task_scripts import add_output_argument, say_done
 from domains.product_recommendation.item2vec import options
 
 if TYPE_CHECKING:
@@ -88,11 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = f"{readings['ratings'].rows:,} ratings"
     if "products" in readings:
         rows += f", {readings['products'].rows:,} products"
-    options.say_done("Loaded", rows, args.output_path)
+    say_done("Loaded", rows, args.output_path)
     at = args.output_path
     ratings = options.changed_input(at, "load", options.RATINGS_FILE, "--ratings")
     products = options.changed_input(at, "load", options.PRODUCTS_FILE, "--products")
-    options.say_next("clean", *ratings, *products)
+    options.SCRIPTS.say_next("clean", *ratings, *products)
 
 
 def _summary(reading: object) -> str:
@@ -120,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "Bring ratings, and optionally what is known about products, into CSV tables. "
         "They may lie at a path or at an address (http, https, s3, az, gs), plain or "
         "packed with gzip or zstd. Credentials are taken from the environment.",
-        options.pants_command("load", "--ratings", "data/reviews.jsonl.gz"),
+        options.SCRIPTS.command("load", "--ratings", "data/reviews.jsonl.gz"),
     )
     generated = options.OUTPUTS / "generate"
     parser.add_argument(
@@ -176,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="the share of malformed lines to put up with, from 0 to 1",
     )
-    options.add_output_argument(parser, "load")
+    add_output_argument(parser, options.OUTPUTS / "load")
     return parser
 
 

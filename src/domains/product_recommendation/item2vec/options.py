@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import textwrap
 from pathlib import Path
 
 from common.byte_streams import is_address, shown_name
-from common.command_line import say
+from common.task_scripts import TaskScripts
 
-TASK = "product_recommendation/item2vec"
-OUTPUTS = Path("outputs") / TASK
+SCRIPTS = TaskScripts("product_recommendation/item2vec")
+OUTPUTS = SCRIPTS.outputs
 
 # The distributions whose versions decide what a run computes.
 PACKAGES = ("gensim", "numpy", "orjson", "pandas", "pandera", "scikit-learn", "scipy")
@@ -61,17 +59,6 @@ def add_vectors_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_output_argument(parser: argparse.ArgumentParser, command: str) -> None:
-    """Add --output_path."""
-    parser.add_argument(
-        "--output_path",
-        type=Path,
-        default=OUTPUTS / command,
-        metavar="FOLDER",
-        help="where everything is written; an earlier run's folder is replaced",
-    )
-
-
 def fraction(text: str) -> float:
     """Parse a number from 0 to 1."""
     try:
@@ -86,26 +73,6 @@ def fraction(text: str) -> float:
 def as_json(arguments: argparse.Namespace) -> dict[str, object]:
     """Give parsed arguments as JSON values, by name, without what is secret."""
     return {name: _json(value) for name, value in sorted(vars(arguments).items())}
-
-
-def pants_command(target: str, *arguments: str) -> str:
-    """Spell the command that runs one of this folder's scripts."""
-    words = ["./pants", "run", f"src/domains/{TASK}:{target}"]
-    return shlex.join([*words, "--", *arguments] if arguments else words)
-
-
-def say_done(title: str, result: str, output_path: Path) -> None:
-    """Say on the screen what came out and where it is."""
-    say(f"\n{title:<15}{result}")
-    say(f"{'Written to':<15}{output_path}")
-    names = ", ".join(sorted(path.name for path in output_path.iterdir()))
-    for line in textwrap.wrap(names, 79 - 15):
-        say(f"{'':<15}{line}")
-
-
-def say_next(target: str, *arguments: str) -> None:
-    """Propose the next command on the screen."""
-    say(f"{'Next':<15}{pants_command(target, *arguments)}")
 
 
 def changed_input(path: Path, command: str, name: str, flag: str) -> list[str]:

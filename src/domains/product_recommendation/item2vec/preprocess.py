@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from common.command_line import Parser, positive_float, positive_int, run
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, say_done
 from domains.product_recommendation.item2vec import options
 
 
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "held_out": len(held_out),
         }
         write_json(folder / options.REPORT_FILE, report)
-    options.say_done(
+    say_done(
         "Sentences",
         f"{len(sentences):,} from {liked:,} liked, {len(held_out):,} products held out",
         args.output_path,
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = options.changed_input(
         args.output_path, "preprocess", options.SENTENCES_FILE, "--sentences"
     )
-    options.say_next("train", *flags)
+    options.SCRIPTS.say_next("train", *flags)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "preprocess",
         "Write for each user one sentence of the products that the user liked, in the "
         "order of time. The last one is held out, to evaluate by.",
-        options.pants_command("preprocess", "--min_rating", "3"),
+        options.SCRIPTS.command("preprocess", "--min_rating", "3"),
     )
     options.add_input_argument(
         parser,
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         help="hold something out only of users who liked at least so many products; "
         "who liked one only has no sentence",
     )
-    options.add_output_argument(parser, "preprocess")
+    add_output_argument(parser, options.OUTPUTS / "preprocess")
     return parser
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from common.command_line import Parser, positive_int, run, say
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, say_done
 from domains.product_recommendation.item2vec import options
 
 _FILE = "recommendations.csv"
@@ -93,9 +94,7 @@ def _score_file(args: argparse.Namespace, recommender: object) -> None:
                 break
     if unknown:
         say(f"{unknown:,} products in the baskets have no vector and were left out")
-    options.say_done(
-        "Recommended", f"for {served:,} of {users:,} users", args.output_path
-    )
+    say_done("Recommended", f"for {served:,} of {users:,} users", args.output_path)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "recommend",
         "Recommend the products nearest to one product, to a basket of several, or to "
         "what each user of a file liked.",
-        options.pants_command(
+        options.SCRIPTS.command(
             "recommend", "--csv", str(options.OUTPUTS / "preprocess/sentences.csv")
         ),
     )
@@ -142,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     options.add_vectors_argument(parser)
     options.add_products_argument(parser)
-    options.add_output_argument(parser, "recommend")
+    add_output_argument(parser, options.OUTPUTS / "recommend")
     return parser
 
 

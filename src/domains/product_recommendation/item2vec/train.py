@@ -16,6 +16,7 @@ from common.command_line import (
     warn,
 )
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, say_done
 from domains.product_recommendation.item2vec import options
 
 _VECTORS = "vectors"
@@ -63,14 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"{len(sentences):,} sentences, {len(sentences.words):,} products in them")
         trained = fit(settings, sentences, write_line=say)
         save_vectors(folder / _VECTORS, trained, settings)
-    options.say_done(
+    say_done(
         "Learned",
         f"{len(trained.products):,} vectors of {args.dimensions} numbers "
         f"(products in {args.min_count} sentences or more)",
         args.output_path,
     )
     flags = options.changed_input(args.output_path, "train", _VECTORS, "--vectors")
-    options.say_next("evaluate", *flags)
+    options.SCRIPTS.say_next("evaluate", *flags)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         "Learn a vector for each product with Word2Vec (skip-gram, negative sampling), "
         "so that products that the same people liked are near each other.",
-        options.pants_command("train", "--dimensions", "100"),
+        options.SCRIPTS.command("train", "--dimensions", "100"),
     )
     options.add_sentences_argument(parser)
     parser.add_argument(
@@ -146,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="threads that learn; with several the result is not repeatable",
     )
-    options.add_output_argument(parser, "train")
+    add_output_argument(parser, options.OUTPUTS / "train")
     return parser
 
 

@@ -9,6 +9,12 @@ from collections.abc import Sequence
 from common.command_line import Parser, run, say, warn
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import (
+    add_device_argument,
+    add_output_argument,
+    as_json,
+    say_done,
+)
 from domains.video_quality.bad_pixels import options
 
 
@@ -43,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pixels = score_pixels(videos, args.truth_path, model.network, device)
     if (pixels.classes == HEALTHY).all():
         raise UserError("the test videos have no defects; name more videos")
-    this_run = Run("evaluate", options.as_json(args), options.PACKAGES)
+    this_run = Run("evaluate", as_json(args), options.PACKAGES)
     with output_folder(args.output_path, this_run) as folder:
         metrics = write_report(
             folder, videos, pixels, model.thresholds, model.precision
@@ -58,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{name:<15}{of['precision']:>10.1%}{of['recall']:>10.1%}{equal:>12.1%}"
             )
     of_network = metrics[NETWORK]
-    options.say_done(
+    say_done(
         "Test",
         f"{of_network['found']:,} of {of_network['defects']:,} defects found in "
         f"{len(videos):,} videos",
@@ -67,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = options.path_flag(
         "model_path", args.model_path, options.TRAIN_OUTPUT / options.MODEL
     )
-    options.say_next("score", *flags, "VIDEO_FOLDER")
+    options.SCRIPTS.say_next("score", *flags, "VIDEO_FOLDER")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,12 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate",
         "Score a trained network, and the usual detector beside it, on the videos that "
         "were left for testing.",
-        options.pants_command("evaluate", "--device", "cpu"),
+        options.SCRIPTS.command("evaluate", "--device", "cpu"),
     )
     options.add_maps_arguments(parser)
     options.add_model_path_argument(parser)
-    options.add_device_argument(parser)
-    options.add_output_argument(parser, options.OUTPUTS / "evaluate")
+    add_device_argument(parser)
+    add_output_argument(parser, options.OUTPUTS / "evaluate")
     return parser
 
 

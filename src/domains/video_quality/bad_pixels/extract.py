@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from common.command_line import Parser, run, warn
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, as_json, say_done
 from domains.video_quality.bad_pixels import options
 
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from domains.video_quality.bad_pixels.footage import find_videos
 
     videos = find_videos(args.videos)
-    this_run = Run("extract", options.as_json(args), options.PACKAGES)
+    this_run = Run("extract", as_json(args), options.PACKAGES)
     clips = []
     with output_folder(args.output_path, this_run) as folder:
         for video in options.progress(videos, "videos"):
@@ -37,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             clips.append(extract_clip(video, into, args.frames, args.on_error, warn))
     frames = sum(clip.frames for clip in clips)
     whole = sum(clip.problem is None for clip in clips)
-    options.say_done(
+    say_done(
         "Extracted",
         f"{frames:,} frames of {whole:,} of {len(videos):,} videos",
         args.output_path,
     )
-    options.say_next("features", str(args.output_path / options.CLIPS))
+    options.SCRIPTS.say_next("features", str(args.output_path / options.CLIPS))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,13 +51,13 @@ def _parser() -> argparse.ArgumentParser:
         "extract",
         "Take frames out of videos, spread evenly over each, and write them as they "
         "are decoded.",
-        options.pants_command(
+        options.SCRIPTS.command(
             "extract", str(options.GENERATE_OUTPUT / options.VIDEOS), "--frames", "100"
         ),
     )
     options.add_videos_argument(parser)
     options.add_reading_arguments(parser)
-    options.add_output_argument(parser, options.EXTRACT_OUTPUT)
+    add_output_argument(parser, options.EXTRACT_OUTPUT)
     return parser
 
 

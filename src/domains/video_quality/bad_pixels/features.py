@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common.command_line import Parser, run, warn
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, as_json, say_done
 from domains.video_quality.bad_pixels import options
 
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from domains.video_quality.bad_pixels.feature_maps import write_maps
 
     clips = find_clips(args.clips)
-    this_run = Run("features", options.as_json(args), options.PACKAGES)
+    this_run = Run("features", as_json(args), options.PACKAGES)
     with output_folder(args.output_path, this_run) as folder:
         for clip in options.progress(clips, "videos"):
             if clip.problem is not None:
@@ -38,22 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             into.mkdir(parents=True)
             write_maps(into, clip)
     whole = sum(clip.problem is None for clip in clips)
-    options.say_done(
-        "Described", f"{whole:,} of {len(clips):,} videos", args.output_path
-    )
+    say_done("Described", f"{whole:,} of {len(clips):,} videos", args.output_path)
     flags = options.path_flag(
         "maps_path",
         args.output_path / options.MAPS,
         options.FEATURES_OUTPUT / options.MAPS,
     )
-    options.say_next("train", *flags)
+    options.SCRIPTS.say_next("train", *flags)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         "features",
         "Describe what each pixel does over time, compared with those around it.",
-        options.pants_command("features", str(options.EXTRACT_OUTPUT / options.CLIPS)),
+        options.SCRIPTS.command(
+            "features", str(options.EXTRACT_OUTPUT / options.CLIPS)
+        ),
     )
     parser.add_argument(
         "clips",
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="the clips that extract has left, or one of them",
     )
-    options.add_output_argument(parser, options.FEATURES_OUTPUT)
+    add_output_argument(parser, options.FEATURES_OUTPUT)
     return parser
 
 

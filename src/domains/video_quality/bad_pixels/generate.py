@@ -19,6 +19,7 @@ from common.command_line import (
 )
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, as_json, say_done
 from domains.video_quality.bad_pixels import options
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         least_defects=args.least_defects,
         speed=args.speed,
     )
-    this_run = Run("generate", options.as_json(args), options.PACKAGES)
+    this_run = Run("generate", as_json(args), options.PACKAGES)
     count = 0
     with output_folder(args.output_path, this_run) as folder:
         (folder / options.VIDEOS).mkdir()
@@ -63,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"{args.videos:,} videos of {size}, {args.codec}")
         for number in options.progress(range(1, args.videos + 1), "videos"):
             count += _write(folder, number, args, settings)
-    options.say_done(
+    say_done(
         "Generated", f"{args.videos:,} videos, {count:,} defects", args.output_path
     )
-    options.say_next("extract", str(args.output_path / options.VIDEOS))
+    options.SCRIPTS.say_next("extract", str(args.output_path / options.VIDEOS))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -125,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         "generate",
         "Make footage of moving scenes by a sensor with dead, stuck and flickering "
         "pixels, and write down which they are.",
-        options.pants_command("generate", "--videos", "20", "--codec", "h264"),
+        options.SCRIPTS.command("generate", "--videos", "20", "--codec", "h264"),
     )
     parser.add_argument(
         "--videos", type=positive_int, default=100, metavar="N", help="how many"
@@ -188,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="with a video's number it decides everything in the video",
     )
-    options.add_output_argument(parser, options.GENERATE_OUTPUT)
+    add_output_argument(parser, options.GENERATE_OUTPUT)
     return parser
 
 

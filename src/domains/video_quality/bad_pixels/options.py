@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from common.command_line import one_of, say
+from common.command_line import one_of
+from common.task_scripts import TaskScripts
 
 Item = TypeVar("Item")
 
-DEVICES = ("auto", "cpu", "cuda")
 ON_ERROR = ("fail", "skip")
 
-OUTPUTS = Path("outputs/video_quality/bad_pixels")
+SCRIPTS = TaskScripts("video_quality/bad_pixels")
+OUTPUTS = SCRIPTS.outputs
 GENERATE_OUTPUT = OUTPUTS / "generate"
 EXTRACT_OUTPUT = OUTPUTS / "extract"
 FEATURES_OUTPUT = OUTPUTS / "features"
@@ -108,39 +107,6 @@ def add_model_path_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --device."""
-    parser.add_argument(
-        "--device",
-        type=one_of(*DEVICES),
-        default="auto",
-        metavar="{auto,cpu,cuda}",
-        help="where to compute; auto takes a GPU where there is one",
-    )
-
-
-def add_output_argument(parser: argparse.ArgumentParser, default: Path) -> None:
-    """Add --output_path."""
-    parser.add_argument(
-        "--output_path",
-        type=Path,
-        default=default,
-        metavar="FOLDER",
-        help="where everything is written; an earlier run's folder is replaced",
-    )
-
-
-def as_json(arguments: argparse.Namespace) -> dict[str, object]:
-    """Give parsed arguments as JSON values, by name."""
-    return {name: _json(value) for name, value in sorted(vars(arguments).items())}
-
-
-def pants_command(target: str, *arguments: str) -> str:
-    """Spell the command that runs one of this folder's scripts."""
-    words = ["./pants", "run", f"src/domains/video_quality/bad_pixels:{target}"]
-    return shlex.join([*words, "--", *arguments] if arguments else words)
-
-
 def path_flag(name: str, path: Path, default: Path) -> list[str]:
     """Spell a flag with a path, unless it is the default."""
     return [] if path == default else [f"--{name}", str(path)]
@@ -155,20 +121,6 @@ def progress(items: Sequence[Item], unit: str) -> Iterator[Item]:
     yield from bar
 
 
-def say_done(title: str, result: str, output_path: Path) -> None:
-    """Say on the screen what came out and where it is."""
-    say(f"\n{title:<15}{result}")
-    say(f"{'Written to':<15}{output_path}")
-    names = ", ".join(sorted(path.name for path in output_path.iterdir()))
-    for line in textwrap.wrap(names, 79 - 15):
-        say(f"{'':<15}{line}")
-
-
-def say_next(target: str, *arguments: str) -> None:
-    """Propose the next command on the screen."""
-    say(f"{'Next':<15}{pants_command(target, *arguments)}")
-
-
 def _frames(text: str) -> int:
     try:
         value = int(text)
@@ -178,9 +130,3 @@ def _frames(text: str) -> int:
     if value < 16:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 16")
     return value
-
-
-def _json(value: object) -> object:
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING
 from common.command_line import Parser, run, say, warn
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import (
+    add_device_argument,
+    add_output_argument,
+    as_json,
+    say_done,
+)
 from domains.video_quality.bad_pixels import options
 
 if TYPE_CHECKING:
@@ -54,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = load_model(args.model_path)
     threshold = args.threshold or model.thresholds[NETWORK]
     detector = _Detector(model.network, threshold, select_device(args.device))
-    this_run = Run("score", options.as_json(args), options.PACKAGES)
+    this_run = Run("score", as_json(args), options.PACKAGES)
     with output_folder(args.output_path, this_run) as folder:
         say(
             f"{len(videos):,} videos, reporting from a confidence of {threshold:.3f} on"
@@ -62,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         defects, read = _score_all(folder, videos, detector, args)
         if not read:
             raise UserError("none of the videos can be read")
-    options.say_done(
+    say_done(
         "Found",
         f"{defects:,} defective pixels in {read:,} of {len(videos):,} videos",
         args.output_path,
@@ -129,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         "score",
         "Find the dead, stuck and flickering pixels of videos, and draw them.",
-        options.pants_command(
+        options.SCRIPTS.command(
             "score", str(options.GENERATE_OUTPUT / options.VIDEOS), "--on_error", "skip"
         ),
     )
@@ -142,8 +148,8 @@ def _parser() -> argparse.ArgumentParser:
         help="report from this confidence on (default: what train has chosen)",
     )
     options.add_reading_arguments(parser)
-    options.add_device_argument(parser)
-    options.add_output_argument(parser, options.OUTPUTS / "score")
+    add_device_argument(parser)
+    add_output_argument(parser, options.OUTPUTS / "score")
     return parser
 
 

@@ -23,6 +23,12 @@ from common.command_line import (
 )
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import (
+    add_device_argument,
+    add_output_argument,
+    as_json,
+    say_done,
+)
 from domains.video_quality.bad_pixels import options
 
 if TYPE_CHECKING:
@@ -82,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ExitStack() as stack:
         folder: Path | None = None
         if is_main_process():
-            this_run = Run("train", options.as_json(args), options.PACKAGES)
+            this_run = Run("train", as_json(args), options.PACKAGES)
             folder = stack.enter_context(output_folder(args.output_path, this_run))
         for part, chosen in parts.items():
             say(f"{part}: {len(chosen):,} videos, {len(samples[part]):,} patches")
@@ -90,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if folder is None:
             return
         summary = _write_results(folder, args, split, result, parts[VALIDATION])
-    options.say_done("Validation", summary, args.output_path)
+    say_done("Validation", summary, args.output_path)
     flags = options.path_flag(
         "maps_path", args.maps_path, options.FEATURES_OUTPUT / options.MAPS
     )
@@ -102,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args.output_path / options.MODEL,
         options.TRAIN_OUTPUT / options.MODEL,
     )
-    options.say_next("evaluate", *flags)
+    options.SCRIPTS.say_next("evaluate", *flags)
 
 
 def _write_results(
@@ -184,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         "Train a network to tell dead, stuck and flickering pixels from healthy ones, "
         "and choose the threshold from which on a pixel counts as defective.",
-        options.pants_command("train", "--epochs", "30", "--precision", "0.95"),
+        options.SCRIPTS.command("train", "--epochs", "30", "--precision", "0.95"),
     )
     options.add_maps_arguments(parser)
     parser.add_argument(
@@ -237,8 +243,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the same seed on the same machine gives the same weights (on the CPU)",
     )
-    options.add_device_argument(parser)
-    options.add_output_argument(parser, options.TRAIN_OUTPUT)
+    add_device_argument(parser)
+    add_output_argument(parser, options.TRAIN_OUTPUT)
     return parser
 
 
