@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from common.errors import RunError, UserError
+from orchestration.azure.messages import mistakes_in
 from orchestration.secret_values import hide_secrets
 from orchestration.stages import Stage
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _SCOPE = ("azure.subscription", "azure.resource_group")
 _WORKSPACE = "azure.workspace"
-# Together half a minute; azure-core's own ten retries take a quarter of an hour.
+# With pauses of 15 s together; a service that is busy says itself how long to wait.
 _RETRIES = 5
 _BACKOFF_SECONDS = 0.5
 _CONNECT_SECONDS = 20
@@ -54,6 +55,9 @@ def connect(stage: Stage, with_workspace: bool = True) -> MLClient:
             show_progress=False,
             enable_telemetry=False,
             retry_total=_RETRIES,
+            retry_connect=_RETRIES,
+            retry_read=_RETRIES,
+            retry_status=_RETRIES,
             retry_backoff_factor=_BACKOFF_SECONDS,
             connection_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
@@ -62,8 +66,11 @@ def connect(stage: Stage, with_workspace: bool = True) -> MLClient:
 
 def be_quiet() -> None:
     """Keep what Azure's packages log from standard error, where nobody asked for it."""
-    logging.getLogger("azure").addHandler(logging.NullHandler())
-    logging.getLogger("msal").addHandler(logging.NullHandler())
+    for name in ("azure", "msal"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    # It has a handler of its own, for remarks on its own schemas.
+    remarks = logging.getLogger("azure.ai.ml._utils._experimental")
+    remarks.setLevel(logging.ERROR)
 
 
 @contextmanager
@@ -94,10 +101,11 @@ def reported(what: str) -> Iterator[None]:
         cause = error.__cause__ or error.__context__
         if isinstance(cause, HttpResponseError):
             raise _refusal(what, cause) from None
-        message = f"{what}: {_one_line(str(error.message or error))}"
-        if error.error_category == ErrorCategory.USER_ERROR:
-            raise UserError(message) from None
-        raise RunError(message) from None
+        found = mistakes_in(str(error.message or error))
+        said = "; ".join(": ".join(filter(None, one)) for one in found)
+        is_theirs = error.error_category == ErrorCategory.USER_ERROR
+        kind = UserError if is_theirs or any(where for where, _ in found) else RunError
+        raise kind(f"{what}: {_one_line(said)}") from None
     except AzureError as error:
         raise RunError(
             f"{what}: Azure cannot be reached: {_one_line(str(error))}"

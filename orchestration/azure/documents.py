@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import copy
 import io
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import yaml
 
 from common.errors import UserErrors
 from orchestration.azure.connection import be_quiet
+from orchestration.azure.messages import mistakes_in
 from orchestration.names import nearest
 from orchestration.pipelines.documents import Document, parse_value, read_document
 from orchestration.secret_values import secret_in, secrets_in
@@ -146,7 +145,7 @@ def load(loader: Callable[..., Any], file: AzureFile, data: Mapping[str, Any]) -
         return loader(io.StringIO(dump(data)), relative_origin=str(file.path))
     except (ValidationError, MlException) as error:
         text = error.message if isinstance(error, MlException) else str(error)
-        found = list(dict.fromkeys(_mistakes(str(text or error))))
+        found = mistakes_in(str(text or error))
         raise FileError([file.at(where, said) for where, said in found]) from None
 
 
@@ -156,35 +155,3 @@ def dump(data: Mapping[str, Any]) -> str:
         dict(data), sort_keys=False, allow_unicode=True, width=10_000
     )
     return text
-
-
-def _mistakes(text: str) -> Iterator[tuple[str, str]]:
-    """Find the places and messages in what azure-ai-ml says at length."""
-    start = text.find("{\n")
-    try:
-        found, _ = (
-            json.JSONDecoder().raw_decode(text[start:]) if start >= 0 else ({}, 0)
-        )
-    except ValueError:
-        found = {}
-    errors = found.get("errors") if isinstance(found, dict) else None
-    if isinstance(errors, list):
-        for one in errors:
-            inner = list(_mistakes(str(one.get("message"))))
-            where = str(one.get("path") or "").strip("*")
-            yield from ((place or where, said) for place, said in inner)
-    elif found:
-        yield from _leaves(found, "")
-    else:
-        yield "", re.sub(r"\s+", " ", text).strip()
-
-
-def _leaves(found: Any, where: str) -> Iterator[tuple[str, str]]:
-    if isinstance(found, dict):
-        for key, value in found.items():
-            yield from _leaves(value, f"{where}.{key}" if where else str(key))
-    elif isinstance(found, list):
-        for value in found:
-            yield from _leaves(value, where)
-    else:
-        yield where, str(found)

@@ -129,7 +129,9 @@ def cancel(client: MLClient, name: str) -> None:
 
 
 def _submitted(job: Any, is_new: bool) -> Submitted:
-    return Submitted(str(job.name), str(job.status), job.studio_url, is_new)
+    # Some of its statuses are members of an enumeration.
+    status = str(getattr(job.status, "value", job.status))
+    return Submitted(str(job.name), status, job.studio_url, is_new)
 
 
 def _failure(message: str) -> str:
