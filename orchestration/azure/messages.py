@@ -11,8 +11,8 @@ def mistakes_in(text: str) -> list[tuple[str, str]]:
     """Find the places, as keys joined with dots, and what is wrong with each.
 
     Args:
-        text: What azure-ai-ml says: prose, with a JSON document in it that may have such
-            a text in its values again.
+        text: What azure-ai-ml says: prose with a JSON document in it, whose values may
+            be such texts again.
 
     Returns:
         At least one place and message; a place may be empty.

@@ -224,8 +224,8 @@ def _check_flags(args: argparse.Namespace) -> None:
         )
     if args.name is not None and not _NAME.fullmatch(args.name):
         raise UserError(
-            f"--name {args.name}: takes small letters, digits, _ and -, and begins with "
-            "a letter"
+            f"--name {args.name}: takes small letters, digits, _ and -, "
+            "and begins with a letter"
         )
     if args.cancel_on_interrupt and not args.wait:
         raise UserError("--cancel-on-interrupt is for --wait")

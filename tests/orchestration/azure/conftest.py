@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from azure.ai.ml import MLClient
+
+from orchestration.azure.connection import connect
 from orchestration.azure.documents import AzureFile, read_azure_file
 from orchestration.stages import Stage, load_stage
 from tests.orchestration.azure.service import (
@@ -47,31 +50,49 @@ outputs:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
-    with serve(tmp_path_factory.mktemp("service")) as service:
-        yield service
+    with serve(tmp_path_factory.mktemp("service")) as served:
+        with pytest.MonkeyPatch.context() as patch:
+            service, certificate = served
+            for name, value in service.environment(certificate).items():
+                patch.setenv(name, value)
+            yield served
 
 
 @pytest.fixture
-def service(
-    served: tuple[Service, Path], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Service]:
+def service(served: tuple[Service, Path]) -> Service:
     """The service, as if nobody had used it; Azure's packages are led to it."""
-    service, certificate = served
+    service, _ = served
     service.reset()
-    for name, value in service.environment(certificate).items():
-        monkeypatch.setenv(name, value)
-    yield service
+    return service
+
+
+@pytest.fixture(scope="session")
+def connected(
+    served: tuple[Service, Path], tmp_path_factory: pytest.TempPathFactory
+) -> MLClient:
+    return connect(make_stage(tmp_path_factory.mktemp("stage")))
+
+
+@pytest.fixture
+def client(service: Service, connected: MLClient) -> MLClient:
+    """A client that other tests have used."""
+    return connected
 
 
 @pytest.fixture
 def patience() -> None:
     """Leave a first `./pants test ::` as short as README says."""
     if not os.environ.get("CI"):
-        pytest.skip("waits for retries with long pauses; CI=true runs it")
+        pytest.skip("starts commands, or waits for retries; CI=true runs it")
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
+    return make_stage(tmp_path)
+
+
+def make_stage(tmp_path: Path) -> Stage:
+    """Make a stage that names the service's workspace."""
     (tmp_path / "config").mkdir()
     (tmp_path / "config/dev.yaml").write_text(CONFIG)
     return load_stage(tmp_path, "dev")

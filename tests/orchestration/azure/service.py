@@ -16,7 +16,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -99,13 +99,15 @@ class Service:
             the last one stays.
         log: What every job writes.
         tokens: How many tokens were given.
+        when_looked_at: Is called when somebody waits for a job.
+        images: Digests in a registry of images, by the path of the manifest.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.identity_url = ""
+        self.registry = ""
         self.lock = threading.RLock()
-        self.valid_from = 1
         self.reset()
 
     def reset(self) -> None:
@@ -120,9 +122,11 @@ class Service:
         self.error = "the learning rate is too high"
         self.log = "epoch 1\nepoch 2\n"
         self.tokens = 0
+        self.images: dict[str, str] = {}
         self.token_seconds = 3600
         self.revoked = 0
         self.signed_in = True
+        self.when_looked_at: Callable[[], object] = lambda: None
         self._add(self.workspace_path, {"location": "westeurope"}, "Succeeded")
         compute = {"properties": {"computeType": "AmlCompute", "properties": {}}}
         for name in ("cpu", "gpu", "small-cpu"):
@@ -261,6 +265,7 @@ class Service:
 
     def look_at(self, name: str) -> dict[str, Any]:
         """Give a run's details as run history does; its status goes on."""
+        self.when_looked_at()
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         path = f"{self.workspace_path}/jobs/{name}"
         properties = self.resources[path]["properties"]
@@ -285,6 +290,8 @@ def _sent(body: dict[str, Any]) -> dict[str, Any]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body go in two writes; the second would wait for the first's receipt.
+    disable_nagle_algorithm = True
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:
@@ -356,7 +363,8 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, {}, service.log.encode()
         if not service.is_good(self.headers.get("Authorization", "")):
             claims = base64.b64encode(b'{"access_token":{"nbf":{"essential":true}}}')
-            challenge = f'Bearer realm="", error="insufficient_claims", claims="{claims.decode()}"'
+            challenge = 'Bearer realm="", error="insufficient_claims", '
+            challenge += f'claims="{claims.decode()}"'
             error = {"code": "InvalidAuthenticationToken", "message": "expired"}
             return 401, {"WWW-Authenticate": challenge}, {"error": error}
         if path.startswith("/operations/"):
@@ -426,12 +434,23 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, {"ETag": '"1"', **service.metadata.get(path, {})}, None
 
 
-class _IdentityHandler(BaseHTTPRequestHandler):
+class _PlainHandler(BaseHTTPRequestHandler):
+    """The managed identity's endpoint, and a registry of images."""
+
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        digest = self.server.service.images.get(self.path)
+        self.send_response(200 if digest else 404)
+        if digest:
+            self.send_header("Docker-Content-Digest", digest)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def do_GET(self) -> None:
         service = self.server.service
@@ -473,12 +492,13 @@ def serve(folder: Path) -> Iterator[tuple[Service, Path]]:
     certificate, key = _certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    secure, identity = _Server(service, _Handler), _Server(service, _IdentityHandler)
+    secure, identity = _Server(service, _Handler), _Server(service, _PlainHandler)
     secure.socket = context.wrap_socket(
         secure.socket, server_side=True, do_handshake_on_connect=False
     )
     service.url = f"https://127.0.0.1:{secure.server_port}"
-    service.identity_url = f"http://127.0.0.1:{identity.server_port}/token"
+    service.registry = f"127.0.0.1:{identity.server_port}"
+    service.identity_url = f"http://{service.registry}/token"
     service.reset()
     threads = [
         threading.Thread(target=one.serve_forever, args=(0.05,))

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from azure.ai.ml import MLClient
 
 from common.errors import RunError, UserError
 from orchestration.azure import jobs
@@ -27,14 +28,14 @@ from tests.orchestration.azure.service import (
 JOB = "/jobs/apples-1$"
 
 
-def submit(stage: Stage, file: AzureFile, **changes: Any) -> jobs.Submitted:
-    return jobs.submit(connect(stage), file, {**file.data, **changes})
+def submit(client: MLClient, file: AzureFile, **changes: Any) -> jobs.Submitted:
+    return jobs.submit(client, file, {**file.data, **changes})
 
 
 def test_a_job_is_submitted_as_it_is_written(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
-    submitted = submit(stage, job_file)
+    submitted = submit(client, job_file)
 
     assert submitted.name == "apples-1"
     assert submitted.status == "Starting"
@@ -54,9 +55,9 @@ def test_a_job_is_submitted_as_it_is_written(
 
 
 def test_the_code_is_uploaded_whole_and_nothing_else(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
-    submit(stage, job_file)
+    submit(client, job_file)
 
     assert service.blobs == {
         "/azureml-code/code/ripen.py": b"print('ripe')\n",
@@ -65,10 +66,10 @@ def test_the_code_is_uploaded_whole_and_nothing_else(
 
 
 def test_several_machines_and_processes_are_asked_for(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
     submit(
-        stage,
+        client,
         job_file,
         resources={"instance_count": 2},
         distribution={"type": "pytorch", "process_count_per_instance": 4},
@@ -81,7 +82,7 @@ def test_several_machines_and_processes_are_asked_for(
 
 
 def test_a_pipeline_is_submitted_by_the_same_code(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
     step = {k: job_file.data[k] for k in ("command", "environment", "compute")}
     step |= {"inputs": {"days": 3}, "outputs": {"run": {"type": "uri_folder"}}}
@@ -92,7 +93,7 @@ def test_a_pipeline_is_submitted_by_the_same_code(
         "jobs": {"ripen": {"type": "command", **step}},
     }
 
-    submitted = jobs.submit(connect(stage), job_file, pipeline)
+    submitted = jobs.submit(client, job_file, pipeline)
 
     assert submitted.name == "orchard-1"
     assert service.jobs["orchard-1"]["properties"]["jobType"] == "Pipeline"
@@ -121,11 +122,11 @@ BUSY = {"Retry-After": "0"}
     ids=title,
 )
 def test_what_passes_is_tried_again_and_makes_one_job(
-    service: Service, stage: Stage, job_file: AzureFile, fault: Fault
+    service: Service, client: MLClient, job_file: AzureFile, fault: Fault
 ) -> None:
     service.faults = [fault]
 
-    submitted = submit(stage, job_file)
+    submitted = submit(client, job_file)
 
     assert submitted.name == "apples-1"
     assert fault.times == 0
@@ -145,11 +146,11 @@ def test_what_passes_is_tried_again_and_makes_one_job(
     ids=title,
 )
 def test_what_passes_late_is_tried_again_and_makes_one_job(
-    service: Service, stage: Stage, job_file: AzureFile, fault: Fault
+    service: Service, client: MLClient, job_file: AzureFile, fault: Fault
 ) -> None:
     service.faults = [fault]
 
-    submit(stage, job_file)
+    submit(client, job_file)
 
     assert fault.times == 0
     assert list(service.jobs) == ["apples-1"]
@@ -165,12 +166,12 @@ def test_what_passes_late_is_tried_again_and_makes_one_job(
     ],
 )
 def test_what_does_not_pass_fails_the_work(
-    service: Service, stage: Stage, job_file: AzureFile, fault: Fault, said: str
+    service: Service, client: MLClient, job_file: AzureFile, fault: Fault, said: str
 ) -> None:
     service.faults = [fault]
 
     with pytest.raises(RunError, match=said) as raised:
-        submit(stage, job_file)
+        submit(client, job_file)
 
     assert "\n" not in str(raised.value)
     assert fault.times < 99 - 3
@@ -194,7 +195,7 @@ def test_a_token_is_replaced_before_it_expires(
 ) -> None:
     service.token_seconds = 60
 
-    submit(stage, job_file)
+    submit(connect(stage), job_file)
 
     assert service.tokens > 1
 
@@ -202,8 +203,8 @@ def test_a_token_is_replaced_before_it_expires(
 def test_the_same_name_is_the_same_job(
     service: Service, stage: Stage, job_file: AzureFile
 ) -> None:
-    first = submit(stage, job_file)
-    again = submit(stage, job_file)
+    first = submit(connect(stage), job_file)
+    again = submit(connect(stage), job_file)
 
     assert again.name == first.name
     assert list(service.jobs) == ["apples-1"]
@@ -247,7 +248,7 @@ def test_the_same_name_is_the_same_job(
 )
 def test_a_refusal_is_told_in_a_line(
     service: Service,
-    stage: Stage,
+    client: MLClient,
     job_file: AzureFile,
     fault: Fault,
     said: str,
@@ -255,7 +256,7 @@ def test_a_refusal_is_told_in_a_line(
     service.faults = [fault]
 
     with pytest.raises(UserError) as raised:
-        submit(stage, job_file)
+        submit(client, job_file)
 
     message = str(raised.value)
     assert message.startswith("job apples-1: ")
@@ -271,30 +272,32 @@ def test_nobody_signed_in_is_told_with_the_way_out(
     service.signed_in = False
 
     with pytest.raises(UserError, match="nobody is signed in; az login") as raised:
-        submit(stage, job_file)
+        submit(connect(stage), job_file)
 
     assert "\n" not in str(raised.value)
     assert service.jobs == {}
 
 
-def test_a_workspace_that_is_not_there_is_named(service: Service, stage: Stage) -> None:
+def test_a_workspace_that_is_not_there_is_named(
+    service: Service, client: MLClient
+) -> None:
     body = {
         "error": {"code": "ResourceNotFound", "message": f"no workspace {WORKSPACE}"}
     }
     service.faults = [Fault("GET", "/jobs/", 404, body=body)]
 
     with pytest.raises(UserError, match=f"no workspace {WORKSPACE}"):
-        jobs.find_job(connect(stage), "apples-1")
+        jobs.find_job(client, "apples-1")
 
 
 def test_waiting_shows_what_the_job_writes(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
-    submit(stage, job_file)
+    submit(client, job_file)
     service.statuses = ["Running", "Running", "Finalizing", "Completed"]
     output = io.StringIO()
 
-    ended = jobs.wait(connect(stage), "apples-1", output)
+    ended = jobs.wait(client, "apples-1", output)
 
     assert ended.status == "Completed"
     assert "epoch 1\nepoch 2\n" in output.getvalue()
@@ -302,9 +305,9 @@ def test_waiting_shows_what_the_job_writes(
 
 
 def test_waiting_outlives_a_bad_connection(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
-    submit(stage, job_file)
+    submit(client, job_file)
     service.statuses = ["Running"] * 4 + ["Completed"]
     service.faults = [
         Fault("GET", "/details$"),
@@ -312,7 +315,7 @@ def test_waiting_outlives_a_bad_connection(
         Fault("GET", "/logs/", 503),
     ]
 
-    ended = jobs.wait(connect(stage), "apples-1", io.StringIO())
+    ended = jobs.wait(client, "apples-1", io.StringIO())
 
     assert ended.status == "Completed"
     assert [fault.times for fault in service.faults] == [0, 0, 0]
@@ -326,31 +329,31 @@ def test_waiting_outlives_a_bad_connection(
     ],
 )
 def test_a_job_that_does_not_complete_is_a_failure(
-    service: Service, stage: Stage, job_file: AzureFile, status: str, said: str
+    service: Service, client: MLClient, job_file: AzureFile, status: str, said: str
 ) -> None:
-    submit(stage, job_file)
+    submit(client, job_file)
     service.statuses = ["Running", status]
 
     with pytest.raises(RunError) as raised:
-        jobs.wait(connect(stage), "apples-1", io.StringIO())
+        jobs.wait(client, "apples-1", io.StringIO())
 
     assert str(raised.value).startswith(said)
 
 
 def test_a_job_is_cancelled(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
-    submit(stage, job_file)
+    submit(client, job_file)
 
-    jobs.cancel(connect(stage), "apples-1")
+    jobs.cancel(client, "apples-1")
 
     assert service.jobs["apples-1"]["properties"]["status"] == "Canceled"
 
 
 def test_every_request_says_which_version_it_speaks(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
-    submit(stage, job_file)
+    submit(client, job_file)
 
     inside = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/"
     asked = [one for one in service.requests if one.path.startswith(inside)]
@@ -359,9 +362,9 @@ def test_every_request_says_which_version_it_speaks(
 
 
 def test_no_token_is_in_what_is_sent_as_content(
-    service: Service, stage: Stage, job_file: AzureFile
+    service: Service, client: MLClient, job_file: AzureFile
 ) -> None:
-    submit(stage, job_file)
+    submit(client, job_file)
 
     token = base64.b64encode(b"signed").decode()
     assert token not in json.dumps([one.body for one in service.requests])
