@@ -30,6 +30,8 @@ _FORMS = {
 }
 # A slash ends a run: otherwise long paths would be taken for keys.
 _RUN = re.compile(r"[A-Za-z0-9+=]{24,}")
+# Of capitals and small letters alone, between neighbours; names in camel case have less.
+_LEAST_CHANGES = 0.35
 _DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 # An SSH public key is one to show; its file says so at its beginning.
 _PUBLIC = re.compile(r"\b(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-\S+) [A-Za-z0-9+/=]+")
@@ -49,9 +51,7 @@ def secret_in(text: str) -> str | None:
         if form.search(text):
             return kind
     rest = _PUBLIC.sub("", _DIGEST.sub("", text))
-    if any(_is_random(run[0]) for run in _RUN.finditer(rest)):
-        return "a key"
-    return None
+    return "a key" if any(_is_random(run[0]) for run in _RUN.finditer(rest)) else None
 
 
 def secrets_in(data: Any, where: str = "") -> Iterator[tuple[str, str]]:
@@ -90,12 +90,16 @@ def _hide(found: re.Match[str]) -> str:
     return _HIDDEN
 
 
+def _changes(run: str) -> float:
+    """Give how often the class of a character is another than the one's before."""
+    classes = [(c.isupper(), c.islower(), c.isdigit()) for c in run]
+    return sum(a != b for a, b in zip(classes, classes[1:])) / len(run)
+
+
 def _is_random(run: str) -> bool:
-    classes = sum(
-        any(kind(character) for character in run)
-        for kind in (str.islower, str.isupper, str.isdigit)
-    )
-    if classes < 2 or not any(map(str.isdigit, run)):
+    if run.isdigit() or not (
+        any(map(str.isdigit, run)) or _changes(run) > _LEAST_CHANGES
+    ):
         return False
     counts = Counter(run)
     shares = [count / len(run) for count in counts.values()]

@@ -134,6 +134,7 @@ def test_a_wrong_request_is_told_in_a_line_and_submits_nothing(
     assert service.requests == []
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -175,6 +176,7 @@ def test_what_does_not_fit_the_schema_is_named_with_its_line(
     assert f"{name}:17: colour: Unknown field." in done.errors
 
 
+@pytest.mark.usefixtures("patience")
 def test_values_that_are_not_set_are_named(
     checkout: SmallCheckout, service: Service
 ) -> None:
