@@ -25,6 +25,7 @@ _COMMANDS = {
     "exec": "run a task's script in the task's environment",
     "shell": "open a shell in a task's environment",
     "notebook": "open JupyterLab on a task's environment",
+    "job": "submit a task's job to Azure Machine Learning",
     "schema": "print the JSON Schema of pipeline.yaml, for editors",
     "store": "see what is stored, check it, and copy or remove it",
     "hooks": "have git build changed images after each commit",

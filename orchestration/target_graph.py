@@ -29,6 +29,8 @@ _FIELDS = (
     "resolve",
 )
 _KEPT = 16
+# Says how Pants is started, and changes nothing about what it finds.
+_NO_MATTER = frozenset({"PANTS_CONCURRENT"})
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,11 @@ def read_tree(checkout: Checkout) -> Tree:
     digests = FileDigests(checkout.root, memory / "files.json")
     files = digests.tree(checkout.files())
     digests.save()
-    settings = {k: v for k, v in os.environ.items() if k.startswith("PANTS_")}
+    settings = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("PANTS_") and name not in _NO_MATTER
+    }
     key = _short_digest(
         json.dumps([_FORMAT, sorted(files.items()), sorted(settings.items())])
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from common.errors import UserError, UserErrors
+from orchestration.forms import describe
 from orchestration.names import nearest
 from orchestration.pipelines.checks import ERROR, Problem, check_pipeline
 from orchestration.pipelines.documents import Document, parse_value, read_document
@@ -19,17 +20,6 @@ from orchestration.pipelines.spec import Dataset, Pipeline, Profile, Resources, 
 FILES = ("pipeline.yaml", "pipeline.json")
 _DOMAINS = "src/domains"
 _INPUT_KEYS = ("dataset", "output", "path", "step")
-_MESSAGES = {
-    "bool_type": "takes true or false",
-    "dict_type": "takes a mapping",
-    "float_type": "takes a number",
-    "int_type": "takes a whole number",
-    "list_type": "takes a list",
-    "missing": "is missing",
-    "model_type": "takes a mapping",
-    "string_type": "takes a text",
-    "too_short": "is empty",
-}
 
 
 class SpecError(UserErrors):
@@ -272,19 +262,7 @@ class _Reading:
 
     def _note(self, error: ErrorDetails) -> list[str]:
         """Note what is wrong with the form of a part, and give its path."""
-        path, here = [], self._data
-        for part in error["loc"]:
-            if isinstance(here, dict) and part in here:
-                here = here[str(part)]
-            elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-                here = here[part]
-            elif part != error["loc"][-1] or error["type"] != "missing":
-                continue  # pydantic's own name for one form of several
-            path.append(str(part))
-        message = _MESSAGES.get(error["type"], error["msg"])
-        if error["type"] == "extra_forbidden":
-            message = f"unknown key{nearest(path[-1], _known_keys(path))}"
-        message = message.removeprefix("Input ")
+        path, message = describe(error, self._data, _known_keys)
         self._add(".".join(path), message)
         return path
 

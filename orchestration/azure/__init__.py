@@ -1,0 +1,1 @@
+"""Azure Machine Learning: jobs and other resources, through its own package."""

@@ -1,0 +1,321 @@
+"""``./strata job``: submit a task's job to Azure Machine Learning."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.command_line import Parser, say, warn
+from common.errors import UserError
+from orchestration.azure.connection import connect
+from orchestration.azure.documents import (
+    AzureFile,
+    dump,
+    load,
+    read_azure_file,
+    with_settings,
+)
+from orchestration.azure.job_files import DEFAULT_FILE, check_job
+from orchestration.branches import EXPERIMENT, name_for_branch
+from orchestration.checkout import Checkout
+from orchestration.pipelines.keys import key_of
+from orchestration.runs import new_run_id
+from orchestration.stages import Stage, add_stage, load_stage
+from orchestration.target_graph import Tree, read_tree
+from orchestration.tasks import Task, choose_tasks, find_tasks
+from orchestration.workspaces import provide_workspace
+
+if TYPE_CHECKING:
+    from orchestration.azure.jobs import Submitted
+    from orchestration.images.content import Image
+
+_FORMAT = "job/1"
+_DETACHED = "detached"
+_PINNED = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
+# What azure-ai-ml leaves of a job's name as it is: it makes capitals small.
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,254}")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job, ready to be submitted.
+
+    Attributes:
+        file: Where it comes from.
+        data: All that it says.
+    """
+
+    file: AzureFile
+    data: dict[str, Any]
+
+    @property
+    def image(self) -> str | None:
+        environment = self.data["environment"]
+        return environment["image"] if isinstance(environment, dict) else None
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Submit a job, or show what would be submitted.
+
+    Raises:
+        UserError: The request is wrong, or Azure refuses it.
+        RunError: The job, Azure, or the way to it failed.
+    """
+    args = _parser().parse_args(arguments)
+    _check_flags(args)
+    checkout = Checkout.of_this_code()
+    tree = read_tree(checkout)
+    (task,) = choose_tasks(find_tasks(checkout.root, tree), [args.task])
+    stage = load_stage(checkout.root, args.stage)
+    job = _compose(checkout, tree, task, stage, args)
+
+    # Only now: Azure's packages take seconds.
+    from azure.ai.ml import load_job
+
+    load(load_job, job.file, job.data)
+    if args.dry_run:
+        say(json.dumps(job.data, indent=2) if args.json else dump(job.data).rstrip())
+        return
+    from orchestration.azure import jobs
+
+    client = connect(stage)
+    name = str(job.data["name"])
+    submitted = jobs.find_job(client, name) if args.name else None
+    if submitted is None:
+        try:
+            submitted = jobs.submit(client, job.file, job.data)
+        except BaseException:
+            warn(f"the same job once more, if in doubt: {_again(args, name)}")
+            raise
+    _tell(submitted, job, args.json)
+    if args.wait:
+        output = sys.stderr if args.json else sys.stdout
+        try:
+            submitted = jobs.wait(client, name, output)
+        except BaseException as interruption:
+            if not isinstance(interruption, Exception):
+                if args.cancel_on_interrupt:
+                    warn(f"cancelling job {name} ...")
+                    jobs.cancel(client, name)
+                    warn(f"job {name} is cancelled")
+                else:
+                    warn(f"job {name} goes on; to wait again: {_again(args, name)}")
+            raise
+        if not args.json:
+            say(f"job {name}: {submitted.status}")
+    if args.json:
+        say(json.dumps(_as_json(submitted, job), indent=2))
+
+
+def _compose(
+    checkout: Checkout,
+    tree: Tree,
+    task: Task,
+    stage: Stage,
+    args: argparse.Namespace,
+) -> _Job:
+    """Fill in what the file leaves to whoever submits; what --set names stays."""
+    path = Path(args.file or checkout.root / task.folder / DEFAULT_FILE).absolute()
+    name = str(path)
+    if path.is_relative_to(checkout.root):
+        name = str(path.relative_to(checkout.root))
+    file = read_azure_file(path, name)
+    data = with_settings(file, args.set)
+    chosen = {setting.partition("=")[0] for setting in args.set}
+    code = check_job(file, data, checkout.root, task.files)
+    if code is not None:
+        data["code"] = str(provide_workspace(checkout, tree, task.files, {}) / code)
+    if "environment" not in chosen:
+        image = args.image or _image(checkout, tree, task, stage, args.dry_run)
+        data["environment"] = {"image": image}
+    branch = args.branch or checkout.branch() or _DETACHED
+    if "experiment_name" not in chosen:
+        data["experiment_name"] = name_for_branch(EXPERIMENT, task.name, branch)
+    if "compute" not in chosen and isinstance(data.get("compute"), str):
+        named = data["compute"].removeprefix("azureml:")
+        known = stage.values.azure.compute
+        data["compute"] = f"azureml:{known.get(named, named)}"
+    kept = data.get("tags")
+    data["tags"] = {
+        **(kept if isinstance(kept, dict) else {}),
+        **_tags(checkout, tree, task, branch),
+        "stage": stage.name,
+    }
+    run_id = new_run_id(datetime.now(UTC))
+    fresh = f"{task.name.replace('/', '-')}-{run_id}".lower()
+    return _Job(file, {**data, "name": args.name or fresh})
+
+
+def _tags(checkout: Checkout, tree: Tree, task: Task, branch: str) -> dict[str, str]:
+    """Say what the job is made from, and by whom."""
+    closure = {
+        "format": _FORMAT,
+        "code": {name: list(tree.files[name]) for name in task.files},
+        "requirements": hashlib.sha256(task.requirements.encode()).hexdigest(),
+    }
+    tags = {"task": task.name, "branch": branch, "closure": key_of(closure)}
+    commit = checkout.commit()
+    if commit is not None:
+        tags["commit"] = commit
+        changed = checkout.has_changes(list(task.files))
+        tags["changed"] = "true" if changed else "false"
+    return {**tags, "who": getpass.getuser()}
+
+
+def _image(
+    checkout: Checkout, tree: Tree, task: Task, stage: Stage, offline: bool
+) -> str:
+    """Name the task's image by the digest that the registry has it under."""
+    from orchestration.images.registry import Registry
+
+    image = _image_of(checkout, tree, task)
+    address = stage.values.registry or os.environ.get("STRATA_REGISTRY")
+    if offline:
+        name = f"{address}/{image.name}" if address else image.name
+        warn("the image is named by its tag here, and by its digest when submitted")
+        return name
+    if not address:
+        stage.require("registry")
+    registry = Registry(str(address))
+    digest = registry.digest(image.repository, image.tag)
+    if digest is None:
+        raise UserError(
+            f"{registry.full_name(image.name)} is not in the registry; "
+            f"./strata image {task.name} --push --registry {address}"
+        )
+    return f"{registry.full_name(image.repository)}@{digest}"
+
+
+def _image_of(checkout: Checkout, tree: Tree, task: Task) -> Image:
+    """Describe the task's image; Docker is asked only if the base has no digest."""
+    from orchestration.images.building import prepare_builder
+    from orchestration.images.content import (
+        base_image,
+        default_python_image,
+        task_image,
+    )
+
+    name = os.environ.get("STRATA_PYTHON_IMAGE") or default_python_image(
+        checkout.root, tree
+    )
+    _, _, identity = name.partition("@")
+    if identity:
+        return task_image(tree, task, base_image(tree, name, identity))
+    from orchestration.images.engine import Engine
+
+    return prepare_builder(checkout, tree, Engine(), name).image(task)
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    if args.image is not None and not _PINNED.fullmatch(args.image):
+        raise UserError(
+            f"--image {args.image}: takes NAME@sha256:DIGEST; "
+            "./strata image TASK --push prints it"
+        )
+    if args.name is not None and not _NAME.fullmatch(args.name):
+        raise UserError(
+            f"--name {args.name}: takes small letters, digits, _ and -, "
+            "and begins with a letter"
+        )
+    if args.cancel_on_interrupt and not args.wait:
+        raise UserError("--cancel-on-interrupt is for --wait")
+    for setting in args.set:
+        key = setting.partition("=")[0]
+        if key in ("code", "name", "type"):
+            other = {"name": "; --name sets it"}.get(key, "")
+            raise UserError(f"--set {key}: that cannot be set{other}")
+
+
+def _again(args: argparse.Namespace, name: str) -> str:
+    stage = f" --stage {args.stage}" if args.stage else ""
+    return f"./strata job {args.task}{stage} --name {name} --wait"
+
+
+def _tell(submitted: Submitted, job: _Job, as_json: bool) -> None:
+    write = warn if as_json else say
+    state = (
+        submitted.status if submitted.is_new else f"there already, {submitted.status}"
+    )
+    write(f"job {submitted.name}: {state}")
+    if submitted.studio:
+        write(f"  studio      {submitted.studio}")
+    write(f"  experiment  {job.data['experiment_name']}")
+    if job.image:
+        write(f"  image       {job.image}")
+
+
+def _as_json(submitted: Submitted, job: _Job) -> dict[str, Any]:
+    return {
+        "name": submitted.name,
+        "status": submitted.status,
+        "studio": submitted.studio,
+        "new": submitted.is_new,
+        "experiment": job.data["experiment_name"],
+        "image": job.image,
+        "tags": job.data["tags"],
+    }
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "strata job",
+        "Submit a task's job to Azure Machine Learning: its code, its image by digest, "
+        "an experiment named after the branch, and the stage's workspace and compute.",
+        "./strata job digit_recognition --set inputs.epochs=1 --dry-run",
+    )
+    parser.add_argument(
+        "task", metavar="TASK", help="a task, such as digit_recognition"
+    )
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        help=f"the job; {DEFAULT_FILE} in the task's folder if left out",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="a key of the file with another value; any number of times",
+    )
+    add_stage(parser)
+    parser.add_argument(
+        "--image",
+        metavar="NAME@sha256:DIGEST",
+        help="run in this image, not in the one that the task's files make",
+    )
+    parser.add_argument(
+        "--branch",
+        metavar="NAME",
+        help="name the experiment after this branch, not the one that is checked out",
+    )
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help="the job's name; a job that is there under it is not submitted again",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the job and submit nothing; needs no network",
+    )
+    parser.add_argument(
+        "--wait", action="store_true", help="show what it logs until it ends"
+    )
+    parser.add_argument(
+        "--cancel-on-interrupt",
+        action="store_true",
+        help="with --wait: Ctrl-C cancels the job; otherwise it goes on",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
