@@ -59,6 +59,18 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class SecretKey(_Part):
+    """A value that a cluster has.
+
+    Attributes:
+        name: The secret.
+        key: The key in it.
+    """
+
+    name: str
+    key: str
+
+
 class Azure(_Part):
     """Where jobs of Azure Machine Learning go.
 
@@ -68,6 +80,7 @@ class Azure(_Part):
         workspace: The workspace.
         location: The region that new resources are made in, such as ``westeurope``.
         compute: What the workspace calls its computes, by the names in job files.
+        variables: Environment variables of all steps of pipelines.
     """
 
     subscription: (
@@ -101,6 +114,7 @@ class Azure(_Part):
         | None
     ) = None
     compute: dict[str, _Compute] = {}
+    variables: dict[str, str] = {}
 
 
 class Argo(_Part):
@@ -109,6 +123,9 @@ class Argo(_Part):
     Attributes:
         server: The server's address.
         namespace: The namespace that workflows run in.
+        service_account: Who they run as.
+        variables: Environment variables of all steps.
+        secrets: Those whose values the cluster has.
     """
 
     server: (
@@ -125,6 +142,9 @@ class Argo(_Part):
         ]
         | None
     ) = None
+    service_account: str | None = None
+    variables: dict[str, str] = {}
+    secrets: dict[str, SecretKey] = {}
 
 
 class Values(_Part):

@@ -17,6 +17,7 @@ from orchestration.images.building import Builder, prepare_builder
 from orchestration.images.engine import Engine
 from orchestration.images.registry import Registry
 from orchestration.pants import ask_pants
+from orchestration.platforms import launcher_image
 from orchestration.screen import Screen
 from orchestration.target_graph import read_tree
 from orchestration.tasks import Task, choose_tasks, find_tasks
@@ -58,7 +59,10 @@ def main(arguments: Sequence[str]) -> None:
         )
     checkout = Checkout.of_this_code()
     tree = read_tree(checkout)
-    tasks = choose_tasks(find_tasks(checkout.root, tree), args.tasks)
+    known = find_tasks(checkout.root, tree)
+    if launcher_image.NAME in args.tasks:
+        known[launcher_image.NAME] = launcher_image.launcher_task(checkout, tree)
+    tasks = choose_tasks(known, args.tasks)
     if args.changed_since is not None:
         changed = _changed_images(checkout, args.changed_since)
         tasks = [task for task in tasks if f"{task.folder}:image" in changed]
@@ -144,7 +148,11 @@ def _parser() -> Parser:
         "./strata image digit_recognition --push --registry localhost:5000",
     )
     parser.add_argument(
-        "tasks", nargs="*", metavar="TASK", help="tasks; all if none is named"
+        "tasks",
+        nargs="*",
+        metavar="TASK",
+        help="tasks; all if none is named; "
+        "launcher is what starts their steps on platforms",
     )
     parser.add_argument(
         "--push",

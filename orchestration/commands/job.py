@@ -37,7 +37,6 @@ from orchestration.workspaces import provide_workspace
 
 if TYPE_CHECKING:
     from orchestration.azure.jobs import Submitted
-    from orchestration.images.content import Image
 
 _FORMAT = "job/1"
 _DETACHED = "detached"
@@ -176,44 +175,16 @@ def _image(
     checkout: Checkout, tree: Tree, task: Task, stage: Stage, offline: bool
 ) -> str:
     """Name the task's image by the digest that the registry has it under."""
-    from orchestration.images.registry import Registry
+    from orchestration.images.references import describe_image, pinned_image
 
-    image = _image_of(checkout, tree, task)
     address = stage.values.registry or os.environ.get("STRATA_REGISTRY")
     if offline:
-        name = f"{address}/{image.name}" if address else image.name
+        name = describe_image(checkout, tree, task).name
         warn("the image is named by its tag here, and by its digest when submitted")
-        return name
+        return f"{address}/{name}" if address else name
     if not address:
         stage.require("registry")
-    registry = Registry(str(address))
-    digest = registry.digest(image.repository, image.tag)
-    if digest is None:
-        raise UserError(
-            f"{registry.full_name(image.name)} is not in the registry; "
-            f"./strata image {task.name} --push --registry {address}"
-        )
-    return f"{registry.full_name(image.repository)}@{digest}"
-
-
-def _image_of(checkout: Checkout, tree: Tree, task: Task) -> Image:
-    """Describe the task's image; Docker is asked only if the base has no digest."""
-    from orchestration.images.building import prepare_builder
-    from orchestration.images.content import (
-        base_image,
-        default_python_image,
-        task_image,
-    )
-
-    name = os.environ.get("STRATA_PYTHON_IMAGE") or default_python_image(
-        checkout.root, tree
-    )
-    _, _, identity = name.partition("@")
-    if identity:
-        return task_image(tree, task, base_image(tree, name, identity))
-    from orchestration.images.engine import Engine
-
-    return prepare_builder(checkout, tree, Engine(), name).image(task)
+    return pinned_image(checkout, tree, task, str(address))
 
 
 def _check_flags(args: argparse.Namespace) -> None:

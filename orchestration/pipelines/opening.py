@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.command_line import Parser
@@ -59,6 +59,10 @@ class Opened:
             platform,
             forced,
         )
+
+    def with_store(self, store: Store) -> Opened:
+        """Keep results elsewhere."""
+        return replace(self, store=store)
 
     def reader(self) -> InputReader:
         """Give what reads its inputs."""
