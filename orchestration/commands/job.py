@@ -28,6 +28,7 @@ from orchestration.azure.documents import (
 from orchestration.azure.job_files import DEFAULT_FILE, check_job
 from orchestration.branches import EXPERIMENT, name_for_branch
 from orchestration.checkout import Checkout
+from orchestration.images.references import describe_image, pinned, pinned_image
 from orchestration.pipelines.keys import key_of
 from orchestration.runs import new_run_id
 from orchestration.stages import Stage, add_stage, load_stage
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 _FORMAT = "job/1"
 _DETACHED = "detached"
-_PINNED = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
 # What azure-ai-ml leaves of a job's name as it is: it makes capitals small.
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,254}")
 
@@ -175,8 +175,6 @@ def _image(
     checkout: Checkout, tree: Tree, task: Task, stage: Stage, offline: bool
 ) -> str:
     """Name the task's image by the digest that the registry has it under."""
-    from orchestration.images.references import describe_image, pinned_image
-
     address = stage.values.registry or os.environ.get("STRATA_REGISTRY")
     if offline:
         name = describe_image(checkout, tree, task).name
@@ -188,11 +186,6 @@ def _image(
 
 
 def _check_flags(args: argparse.Namespace) -> None:
-    if args.image is not None and not _PINNED.fullmatch(args.image):
-        raise UserError(
-            f"--image {args.image}: takes NAME@sha256:DIGEST; "
-            "./strata image TASK --push prints it"
-        )
     if args.name is not None and not _NAME.fullmatch(args.name):
         raise UserError(
             f"--name {args.name}: takes small letters, digits, _ and -, "
@@ -262,6 +255,7 @@ def _parser() -> Parser:
     add_stage(parser)
     parser.add_argument(
         "--image",
+        type=pinned,
         metavar="NAME@sha256:DIGEST",
         help="run in this image, not in the one that the task's files make",
     )

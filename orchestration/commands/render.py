@@ -15,7 +15,7 @@ from orchestration.branches import EXPERIMENT, NameRule, name_for_branch
 from orchestration.chosen_store import open_store
 from orchestration.engines.choice import make_engine
 from orchestration.environments import provide_environment
-from orchestration.images.references import pinned_image
+from orchestration.images.references import pinned, pinned_image
 from orchestration.pipelines.opening import Opened, open_pipeline, pipeline_parser
 from orchestration.platforms.launcher_image import launcher_task
 from orchestration.platforms.nodes import Node, nodes_of
@@ -82,7 +82,10 @@ def main(arguments: Sequence[str]) -> None:
             f"the store {opened.store.address} is a folder, which no container on a "
             f"platform reaches; name another in {stage.file} (store), or with --store"
         )
-    sealed = _seal(opened, stage, args.without_cached)
+    sealed = _seal(opened, stage, args.image, args.without_cached)
+    if not sealed.nodes:
+        warn("all steps are in the store: there is nothing to start")
+        return
     if args.platform == "argo":
         text = _argo(sealed, args.schedule)
         if args.output is None:
@@ -95,7 +98,9 @@ def main(arguments: Sequence[str]) -> None:
     say(str(args.output / "pipeline.yaml"))
 
 
-def _seal(opened: Opened, stage: Stage, without_cached: bool) -> _Sealed:
+def _seal(
+    opened: Opened, stage: Stage, image: str | None, without_cached: bool
+) -> _Sealed:
     registry = stage.values.registry or os.environ.get("STRATA_REGISTRY")
     if registry is None:
         stage.require("registry")
@@ -105,7 +110,8 @@ def _seal(opened: Opened, stage: Stage, without_cached: bool) -> _Sealed:
         raise UserError(
             f"{opened.name} has no image: its BUILD file has no task_image()"
         )
-    image = pinned_image(checkout, tree, tasks[opened.name], str(registry))
+    if image is None:
+        image = pinned_image(checkout, tree, tasks[opened.name], str(registry))
     engine = make_engine("docker", opened, checkout.cache, warn)
     platform = engine.platform()
     cached = set()
@@ -223,6 +229,12 @@ def _parser() -> Parser:
         metavar="PATH",
         help="the file, or for azureml the folder, that it becomes; for argo printed "
         "if left out",
+    )
+    parser.add_argument(
+        "--image",
+        type=pinned,
+        metavar="NAME@sha256:DIGEST",
+        help="run in this image, not in the one that the task's files make",
     )
     parser.add_argument(
         "--schedule",

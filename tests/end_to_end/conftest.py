@@ -18,6 +18,7 @@ import requests
 from docker.errors import DockerException
 
 from tests.build.scratch_tree import ScratchTree, scratch_tree
+from tests.end_to_end.domains import Domains
 from tests.end_to_end.mill import SOURCES as MILL
 from tests.end_to_end.mill import Mill
 from tests.end_to_end.orchard import SOURCES, Orchard
@@ -63,6 +64,14 @@ def orchard(same_orchard: Orchard) -> Orchard:
     same_orchard.refresh()
     same_orchard.tree.commit("Refresh")
     return same_orchard
+
+
+@pytest.fixture(scope="session")
+def domains(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domains]:
+    with scratch_tree(tmp_path_factory.mktemp("domains") / "tree") as tree:
+        tree.git("init", "--quiet", "--initial-branch", "main")
+        tree.commit("Begin")
+        yield Domains(tree)
 
 
 @pytest.fixture(scope="session")

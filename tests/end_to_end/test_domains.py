@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,55 +12,17 @@ import docker
 import pytest
 
 from orchestration.store.objects import open_objects
-from tests.build.scratch_tree import Outcome, ScratchTree, scratch_tree
 from tests.end_to_end.conftest import names
+from tests.end_to_end.domains import (
+    BAD_PIXELS,
+    ITEM2VEC,
+    TASKS,
+    Domains,
+    outputs_of,
+)
 from tests.orchestration.store.conftest import Server, s3_store, seaweedfs
 
 __all__ = ["seaweedfs"]  # a fixture
-
-ITEM2VEC, BAD_PIXELS = "product_recommendation/item2vec", "video_quality/bad_pixels"
-TASKS = (ITEM2VEC, BAD_PIXELS)
-
-
-@dataclass(frozen=True)
-class Domains:
-    """A tree with the two tasks.
-
-    Attributes:
-        tree: The tree.
-    """
-
-    tree: ScratchTree
-
-    def strata(self, *arguments: str) -> Outcome:
-        """Run a command, which succeeds."""
-        outcome = self.tree.run("./strata", *arguments)
-        assert outcome.status == 0, outcome.errors
-        return outcome
-
-    def run(self, task: str, store: object, *flags: str) -> dict[str, Any]:
-        """Run a pipeline to its end; its document."""
-        outcome = self.strata("run", task, "--json", "--store", str(store), *flags)
-        document: dict[str, Any] = json.loads(outcome.output)
-        return document
-
-    def ran(self, task: str, store: object, *flags: str) -> set[str]:
-        """Run a pipeline; the steps that were not cached."""
-        steps = self.run(task, store, *flags)["steps"]
-        return {name for name, step in steps.items() if step["state"] != "cached"}
-
-    def get(self, store: object, output: str, path: Path) -> Path:
-        """Take an output of the last run from a store."""
-        self.strata("get", f"last:{output}", str(path), "--store", str(store))
-        return path
-
-
-@pytest.fixture(scope="module")
-def domains(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domains]:
-    with scratch_tree(tmp_path_factory.mktemp("domains") / "tree") as tree:
-        tree.git("init", "--quiet", "--initial-branch", "main")
-        tree.commit("Begin")
-        yield Domains(tree)
 
 
 @pytest.fixture(scope="module")
@@ -228,11 +188,3 @@ def test_its_notebook_shows_what_a_run_gave(
 
     shown = page.read_text()
     assert "data:image/png" in shown or "<table" in shown
-
-
-def outputs_of(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give the content of each output, by step."""
-    return {
-        name: {key: one["reference"] for key, one in step["outputs"].items()}
-        for name, step in run["steps"].items()
-    }

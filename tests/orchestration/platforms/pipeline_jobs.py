@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,19 @@ from tests.orchestration.platforms.workflows import Pod
 _BINDING = re.compile(r"\$\{\{parent\.jobs\.(\w+)\.outputs\.(\w+)\}\}")
 
 
-def execute(text: str, environment: Path, scratch: Path) -> list[Pod]:
+def execute(
+    text: str,
+    environment: Path,
+    scratch: Path,
+    identity: Mapping[str, str] | None = None,
+) -> list[Pod]:
     """Execute a pipeline job; a job runs when those whose outputs it takes have ended.
 
     Args:
         text: The pipeline job.
         environment: What takes the place of the image's.
         scratch: Where the jobs' outputs go.
+        identity: What takes the place of the compute's identity.
     """
     jobs: dict[str, Any] = yaml.safe_load(text)["jobs"]
     done: dict[str, bool] = {}
@@ -34,7 +41,7 @@ def execute(text: str, environment: Path, scratch: Path) -> list[Pod]:
         if name not in done and all(done.get(one) for one in _needs(job))
     ]:
         for name in ready:
-            pods.append(_pod(name, jobs[name], environment, scratch))
+            pods.append(_pod(name, jobs[name], environment, scratch, identity or {}))
             done[name] = pods[-1].status == 0
     return pods
 
@@ -49,7 +56,13 @@ def _bound(path: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-def _pod(name: str, job: dict[str, Any], environment: Path, scratch: Path) -> Pod:
+def _pod(
+    name: str,
+    job: dict[str, Any],
+    environment: Path,
+    scratch: Path,
+    identity: Mapping[str, str],
+) -> Pod:
     folders = {}
     for output in job["outputs"]:
         folder = scratch / name / output
@@ -69,7 +82,7 @@ def _pod(name: str, job: dict[str, Any], environment: Path, scratch: Path) -> Po
     variables["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, *words[1:], "--environment", str(environment)],
-        env={"PATH": os.environ["PATH"], **variables},
+        env={"PATH": os.environ["PATH"], **identity, **variables},
         capture_output=True,
         text=True,
         check=False,

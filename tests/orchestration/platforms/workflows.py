@@ -33,13 +33,19 @@ class Pod:
     output: str
 
 
-def execute(text: str, environment: Path, scratch: Path) -> list[Pod]:
+def execute(
+    text: str,
+    environment: Path,
+    scratch: Path,
+    secrets: Mapping[str, str] | None = None,
+) -> list[Pod]:
     """Execute a Workflow's DAG; a task runs when all that it depends on has succeeded.
 
     Args:
         text: The workflow.
         environment: What takes the place of the image's.
         scratch: What takes the place of the scratch volume.
+        secrets: What the cluster has, by the keys in its secrets.
     """
     spec = yaml.safe_load(text)["spec"]
     templates = {template["name"]: template for template in spec["templates"]}
@@ -55,7 +61,14 @@ def execute(text: str, environment: Path, scratch: Path) -> list[Pod]:
         for task in ready:
             template = templates[task["template"]]
             own = [
-                _pod(task["name"], item, template["container"], environment, scratch)
+                _pod(
+                    task["name"],
+                    item,
+                    template["container"],
+                    environment,
+                    scratch,
+                    secrets or {},
+                )
                 for item in task.get("withItems", [None])
             ]
             done[task["name"]] = not any(pod.status for pod in own)
@@ -69,6 +82,7 @@ def _pod(
     container: Mapping[str, Any],
     environment: Path,
     scratch: Path,
+    secrets: Mapping[str, str],
 ) -> Pod:
     words = [*container["command"], *container["args"]]
     assert words[0] == "python"
@@ -78,6 +92,10 @@ def _pod(
         for entry in container["env"]
         if "value" in entry
     }
+    for entry in container["env"]:
+        if "valueFrom" in entry:
+            key = entry["valueFrom"]["secretKeyRef"]["key"]
+            variables[entry["name"]] = secrets[key]
     # The launcher's own code and packages are those of the tests.
     assert variables["PYTHONPATH"].startswith(f"{_LAUNCHER}/code:")
     variables["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)

@@ -1,0 +1,141 @@
+"""The domains' pipelines as platforms take them, executed from a bucket alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestration.checkout import Checkout
+from orchestration.environments import provide_environment
+from orchestration.store.objects import open_objects
+from orchestration.target_graph import read_tree
+from orchestration.tasks import find_tasks
+from tests.end_to_end.conftest import LocalRegistry
+from tests.end_to_end.domains import BAD_PIXELS, TASKS, Domains, outputs_of
+from tests.orchestration.platforms import pipeline_jobs, workflows
+from tests.orchestration.store.conftest import (
+    Server,
+    az,
+    azurite,
+    s3_store,
+    seaweedfs,
+)
+
+__all__ = ["az", "azurite", "seaweedfs"]  # fixtures
+
+# What a cluster would keep as a secret.
+_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY")
+_PLAIN = (
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ENDPOINT",
+)
+
+
+@pytest.fixture(params=["s3", "az"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty store on S3, and on Azure Blob."""
+    if request.param == "az":
+        return str(request.getfixturevalue("az"))
+    seaweedfs: Server = request.getfixturevalue("seaweedfs")
+    address = s3_store(seaweedfs.port, monkeypatch)
+    # SeaweedFS makes a bucket with its first object.
+    open_objects(address).put("tmp/first", b"")
+    return address
+
+
+@pytest.fixture
+def stage(domains: Domains, registry: LocalRegistry) -> dict[str, str]:
+    """The stage dev as a team would set it; what the cluster has, by its keys."""
+    secrets = {name: {"name": "store", "key": name.lower()} for name in _SECRETS}
+    given = {name: os.environ[name] for name in _PLAIN if name in os.environ}
+    own = {name: one for name, one in secrets.items() if name in os.environ}
+    values = {
+        "registry": registry.address,
+        "azure": {"compute": {"cpu": "cpu"}, "variables": given},
+        "argo": {"variables": given, "secrets": own},
+    }
+    (domains.tree.root / "config/dev.yaml").write_text(json.dumps(values))
+    return {secrets[name]["key"]: os.environ[name] for name in own}
+
+
+@pytest.fixture(params=TASKS)
+def task(
+    request: pytest.FixtureRequest, domains: Domains, registry: LocalRegistry
+) -> str:
+    """A task whose image, unless it has gigabytes, is in the registry."""
+    own = [] if request.param == BAD_PIXELS else [request.param]
+    domains.strata("image", *own, "launcher", "--push", "--registry", registry.address)
+    return str(request.param)
+
+
+def environment_of(domains: Domains, task: str) -> Path:
+    """Give what the task's image has under /opt/environment."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    checkout = Checkout(domains.tree.root, Path(caches) / "strata")
+    found = find_tasks(checkout.root, read_tree(checkout))[task]
+    return provide_environment(checkout.cache, found.requirements, print)
+
+
+@pytest.mark.parametrize("platform", ["argo", "azureml"])
+def test_a_platform_gives_what_docker_and_this_machine_give(
+    platform: str,
+    bucket: str,
+    stage: dict[str, str],
+    task: str,
+    domains: Domains,
+    registry: LocalRegistry,
+    tmp_path: Path,
+) -> None:
+    flags = (task, "--profile", "toy", "--store", bucket)
+    rendered = tmp_path / "rendered"
+    render = ("render", *flags, "--for", platform, "--output", str(rendered))
+    if task == BAD_PIXELS:
+        image = f"{registry.address}/strata/{task}@sha256:{'0' * 64}"
+        render = (*render[:-2], "--image", image, *render[-2:])
+    domains.strata(*render)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = environment_of(domains, task)
+    if platform == "argo":
+        text = rendered.read_text()
+        pods = workflows.execute(text, environment, scratch, stage)
+    else:
+        text = (rendered / "pipeline.yaml").read_text()
+        # A job of the service has the identity of its compute instead of a key.
+        pods = pipeline_jobs.execute(text, environment, scratch, _credentials())
+    assert [pod.status for pod in pods] == [0] * len(pods), pods[-1]
+    # No value of a secret, and no image by its tag.
+    assert not any(value in text for value in stage.values())
+    images = {word for word in yaml_texts(yaml.safe_load(text)) if "/strata/" in word}
+    assert images and all("@sha256:" in image for image in images)
+
+    # All keys are those of the Docker engine.
+    plan = domains.strata("plan", *flags, "--engine", "docker", "--json")
+    assert {step["state"] for step in json.loads(plan.output)} == {"cached"}
+    # All results are those of processes of this machine.
+    local = domains.run(task, tmp_path / "store", "--profile", "toy")
+    here = domains.run(*flags[:1], bucket, *flags[1:3], "--engine", "docker")
+    assert outputs_of(here) == outputs_of(local)
+
+    again = domains.strata(*render[:-1], str(tmp_path / "again"), "--without-cached")
+    assert "nothing to start" in again.errors
+    assert not (tmp_path / "again").exists()
+
+
+def _credentials() -> dict[str, str]:
+    return {name: os.environ[name] for name in _SECRETS if name in os.environ}
+
+
+def yaml_texts(node: object) -> list[str]:
+    """Give every text in a document."""
+    if isinstance(node, dict):
+        return [text for value in node.values() for text in yaml_texts(value)]
+    if isinstance(node, list):
+        return [text for value in node for text in yaml_texts(value)]
+    return [node] if isinstance(node, str) else []
