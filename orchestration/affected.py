@@ -22,10 +22,10 @@ _BELOW = ("docker/base", "dockerfile")
 def describe_all(root: Path, tree: Tree) -> Things:
     """Give the parts of all tasks, pipelines and images of a tree.
 
-    An image is made of what its tag stands for. A pipeline is made of its file, what its
-    steps' scripts reach, the files of the tree that it reads in any profile, and what
-    lies below the packages in its image. A task is made of its image, its pipeline, and
-    the specification files of its folder.
+    An image is made of what its tag stands for. A pipeline is made of its file, what
+    its steps' scripts reach, the files of the tree that it reads in any profile, and
+    what lies below the packages in its image. A task is made of its image, its
+    pipeline, and the specification files of its folder.
 
     Args:
         root: The tree's root, where locks and pipelines are read.
@@ -111,8 +111,8 @@ def _merged(one: Parts, other: Parts) -> Parts:
 def _specifications(tree: Tree, names: Iterable[str]) -> Mapping[str, list[str]]:
     """Give the files of each folder below src/domains that say how it runs.
 
-    They are YAML and JSON files, and all in environment/ and deploy/. One belongs to the
-    nearest folder above it that is a task's or a pipeline's.
+    They are YAML and JSON files, and all in environment/ and deploy/. One belongs to
+    the nearest folder above it that is a task's or a pipeline's.
     """
     found: dict[str, list[str]] = {name: [] for name in names}
     for file in sorted(tree.files):

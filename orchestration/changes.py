@@ -1,10 +1,10 @@
 """What has changed since a commit, of what things are made of.
 
 A thing (an image, a pipeline, a task) is described by its parts: files and locked
-packages, with a state each. It is described in two trees, that of the commit from which
-a reference has parted and the one that is here, and what differs are the reasons why
-the thing is affected. Both graphs are Pants' own, so a part that is reached no more is a
-reason as well; nothing is guessed from the names of changed files.
+packages, with a state each. It is described in two trees, that of the commit from
+which a reference has parted and the one that is here, and what differs are the reasons
+why the thing is affected. Both graphs are Pants' own, so a part that is reached no more
+is a reason as well; nothing is guessed from the names of changed files.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def image_parts(tree: Tree, tasks: Mapping[str, Task]) -> dict[str, Parts]:
         ("docker/base", name): tree.files[name]
         for name in (base.dockerfile, *base.files.values())
     }
-    found = {}
+    found: dict[str, Parts] = {}
     for task in tasks.values():
         image = task_image(tree, task, base)
         found[task.name] = {

@@ -1,4 +1,4 @@
-"""``./strata affected``: which tasks, pipelines and images a change affects, and why."""
+"""``./strata affected``: what a change affects, and why."""
 
 from __future__ import annotations
 
