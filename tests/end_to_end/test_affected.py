@@ -15,7 +15,7 @@ NOTHING: Found = {"tasks": {}, "pipelines": {}, "images": {}}
 
 
 def affected(tree: ScratchTree, reference: str = "HEAD") -> Found:
-    """Names and changes of the parts that are the reasons, by kind of thing and name."""
+    """Names and changes of parts, the reasons, by kind of thing and name."""
     outcome = tree.run("./strata", "affected", "--since", reference, "--json")
     assert outcome.status == 0, outcome.errors
     assert outcome.errors == ""
@@ -43,7 +43,7 @@ def test_files_and_packages_that_a_task_reaches_are_reasons_and_no_others(
     tree = orchard.tree
     assert affected(tree) == NOTHING
 
-    append(tree, "README.md")
+    tree.write({"README.md": ""})
     append(tree, "src/common/unused.py")
     append(tree, "src/domains/apples/unused.py")
     append(tree, "src/domains/apples/BUILD")
