@@ -43,12 +43,12 @@ def main(arguments: Sequence[str]) -> None:
 def _legs(kind: str, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Give the matrix that Azure DevOps takes: variables by the names of jobs.
 
-    A job's name has letters, digits and underscores, and a letter first (its
+    A job's name has letters, digits and underscores, a letter first, and at most 100 (its
     documentation of ``strategy``).
     """
     legs: dict[str, dict[str, str]] = {}
     for name in names:
-        slug = re.sub(r"[^A-Za-z0-9]", "_", name)
+        slug = re.sub(r"[^A-Za-z0-9]", "_", name)[:90]
         leg = slug if slug[:1].isalpha() else f"n{slug}"
         while leg in legs:
             leg += "_"
