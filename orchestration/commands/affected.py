@@ -43,8 +43,8 @@ def main(arguments: Sequence[str]) -> None:
 def _legs(kind: str, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Give the matrix that Azure DevOps takes: variables by the names of jobs.
 
-    A job's name has letters, digits and underscores, a letter first, and at most 100 (its
-    documentation of ``strategy``).
+    A job's name has letters, digits and underscores, a letter first, and at most 100
+    of them (its documentation of ``strategy``).
     """
     legs: dict[str, dict[str, str]] = {}
     for name in names:
