@@ -14,7 +14,7 @@ from pathlib import Path
 from orchestration.checkout import Checkout
 
 PANTS = """\
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -I -S
 import json
 import pathlib
 import sys
