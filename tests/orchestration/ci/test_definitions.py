@@ -298,6 +298,8 @@ def test_rights_are_the_least_and_every_job_ends(name: str) -> None:
     definition = load(path_of("github", name))
 
     assert definition["permissions"] == {"contents": "read"}
+    # GitHub's own choice goes on after an error in a pipe.
+    assert definition["defaults"] == {"run": {"shell": "bash"}}
     for job in jobs(definition).values():
         assert 0 < job["timeout-minutes"] <= 360
         logs_in = any("azure/login" in step.get("uses", "") for step in job["steps"])
