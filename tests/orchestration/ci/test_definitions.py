@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from orchestration.pipelines.loading import load_pipeline
 from tests.orchestration.ci.definitions import (
     FOLDER,
     NAMES,
@@ -196,6 +197,14 @@ def test_every_command_line_is_one_that_the_program_takes(
     for answer, refusal in zip(answers[: len(good)], answers[len(good) :], strict=True):
         assert "is no git checkout" in answer
         assert "unknown argument --no-such-flag" in refusal
+
+
+def test_every_pipeline_has_what_is_asked_of_it() -> None:
+    paths = sorted(Path("src/domains").glob("**/pipeline.yaml"))
+    assert paths
+    for path in paths:
+        load_pipeline(path, path.parent.name, "toy")
+        load_pipeline(path, path.parent.name, "full", ["epochs=3"])
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=str)
