@@ -176,7 +176,7 @@ def plant(root: Path, cache: Path) -> SmallTree:
     """Make the tree in a folder."""
     tree = SmallTree(Checkout(root, cache))
     tree.write(SOURCES)
-    tree.git("init", "--quiet", "--initial-branch", "main")
+    tree.git("init", "--quiet", "--template=", "--initial-branch", "main")
     tree.commit("Plant")
     tree.git("tag", "start")
     return tree

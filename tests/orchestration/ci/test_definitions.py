@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from orchestration.pipelines.loading import load_pipeline
 from tests.orchestration.ci.definitions import (
     FOLDER,
     NAMES,
@@ -198,6 +199,14 @@ def test_every_command_line_is_one_that_the_program_takes(
         assert "unknown argument --no-such-flag" in refusal
 
 
+def test_every_pipeline_has_what_is_asked_of_it() -> None:
+    paths = sorted(Path("src/domains").glob("**/pipeline.yaml"))
+    assert paths
+    for path in paths:
+        load_pipeline(path, path.parent.name, "toy")
+        load_pipeline(path, path.parent.name, "full", ["epochs=3"])
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=str)
 def test_references_between_jobs_lead_somewhere(path: Path) -> None:
     definition = load(path)
@@ -298,6 +307,8 @@ def test_rights_are_the_least_and_every_job_ends(name: str) -> None:
     definition = load(path_of("github", name))
 
     assert definition["permissions"] == {"contents": "read"}
+    # GitHub's own choice goes on after an error in a pipe.
+    assert definition["defaults"] == {"run": {"shell": "bash"}}
     for job in jobs(definition).values():
         assert 0 < job["timeout-minutes"] <= 360
         logs_in = any("azure/login" in step.get("uses", "") for step in job["steps"])
