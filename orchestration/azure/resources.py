@@ -26,21 +26,24 @@ class Kind:
     Attributes:
         name: What it is called.
         loader: The function of azure-ai-ml that loads one.
-        is_lasting: Whether the service takes its time to make one.
+        operations: What its client calls the operations on such resources.
+        method: The one of them that makes or changes one.
     """
 
     name: str
     loader: str
-    is_lasting: bool = True
+    operations: str
+    method: str = "begin_create_or_update"
 
 
-_ENDPOINT = Kind("online endpoint", "load_online_endpoint")
-_DEPLOYMENT = Kind("online deployment", "load_online_deployment")
-_BATCH = Kind("batch deployment", "load_batch_deployment")
-_COMPUTE = Kind("compute", "load_compute")
-_DATASTORE = Kind("datastore", "load_datastore", is_lasting=False)
-WORKSPACE = Kind("workspace", "load_workspace")
-SCHEDULE = Kind("schedule", "load_schedule")
+_AT_ONCE = "create_or_update"
+_BATCH = Kind("batch deployment", "load_batch_deployment", "batch_deployments")
+_COMPUTE = Kind("compute", "load_compute", "compute")
+_DATASTORE = Kind("datastore", "load_datastore", "datastores", _AT_ONCE)
+_DEPLOYMENT = Kind("online deployment", "load_online_deployment", "online_deployments")
+_ENDPOINT = Kind("online endpoint", "load_online_endpoint", "online_endpoints")
+SCHEDULE = Kind("schedule", "load_schedule", "schedules")
+WORKSPACE = Kind("workspace", "load_workspace", "workspaces", "begin_create")
 # By the last part of $schema, as the reference of the YAML schemas has them.
 KINDS = {
     "amlCompute": _COMPUTE,
@@ -48,17 +51,19 @@ KINDS = {
     "azureDataLakeGen2": _DATASTORE,
     "azureFile": _DATASTORE,
     "batchDeployment": _BATCH,
-    "batchEndpoint": Kind("batch endpoint", "load_batch_endpoint"),
+    "batchEndpoint": Kind("batch endpoint", "load_batch_endpoint", "batch_endpoints"),
     "computeInstance": _COMPUTE,
-    "data": Kind("data asset", "load_data", is_lasting=False),
-    "environment": Kind("environment", "load_environment", is_lasting=False),
+    "data": Kind("data asset", "load_data", "data", _AT_ONCE),
+    "environment": Kind("environment", "load_environment", "environments", _AT_ONCE),
     "kubernetesCompute": _COMPUTE,
     "kubernetesOnlineDeployment": _DEPLOYMENT,
     "kubernetesOnlineEndpoint": _ENDPOINT,
     "managedOnlineDeployment": _DEPLOYMENT,
     "managedOnlineEndpoint": _ENDPOINT,
-    "model": Kind("model", "load_model", is_lasting=False),
-    "modelBatchDeployment": Kind("batch deployment", "load_model_batch_deployment"),
+    "model": Kind("model", "load_model", "models", _AT_ONCE),
+    "modelBatchDeployment": Kind(
+        "batch deployment", "load_model_batch_deployment", "batch_deployments"
+    ),
     "schedule": SCHEDULE,
     "workspace": WORKSPACE,
 }
@@ -117,6 +122,6 @@ def apply(client: MLClient, kind: Kind, resource: Any) -> Any:
     with reported(f"{kind.name} {resource.name}"):
         # Its colours and dots would mix with our lines.
         with contextlib.redirect_stderr(io.StringIO()):
-            if kind.is_lasting:
-                return client.begin_create_or_update(resource).result()
-            return client.create_or_update(resource)
+            make = getattr(getattr(client, kind.operations), kind.method)
+            made = make(resource)
+            return made if kind.method == _AT_ONCE else made.result()
