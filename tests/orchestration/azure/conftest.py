@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from azure.ai.ml import MLClient
 
 from orchestration.azure.connection import connect
