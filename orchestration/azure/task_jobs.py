@@ -112,9 +112,11 @@ def compose_job(
     kept = data.get("tags")
     data["tags"] = {
         **(kept if isinstance(kept, dict) else {}),
-        **_tags(checkout, tree, task, branch),
+        **_tags(checkout, tree, task, file, branch),
         "stage": stage.name,
     }
+    if "commit" in data["tags"]:
+        data["properties"] = {**_git_properties(data["tags"]), **_mapping(data)}
     run_id = new_run_id(datetime.now(UTC))
     fresh = f"{task.name.replace('/', '-')}-{run_id}".lower()
     return TaskJob(file, {**data, "name": choices.name or fresh}, image)
@@ -125,7 +127,27 @@ def name_in(root: Path, path: Path) -> str:
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
-def _tags(checkout: Checkout, tree: Tree, task: Task, branch: str) -> dict[str, str]:
+def _mapping(data: dict[str, Any]) -> dict[str, Any]:
+    given = data.get("properties")
+    return given if isinstance(given, dict) else {}
+
+
+def _git_properties(tags: dict[str, str]) -> dict[str, str]:
+    """Give what the studio shows as the job's source.
+
+    Otherwise azure-ai-ml asks git in whatever folder the command was typed, and sends
+    the remote's address as well, which may have a password in it.
+    """
+    return {
+        "mlflow.source.git.branch": tags["branch"],
+        "mlflow.source.git.commit": tags["commit"],
+        "azureml.git.dirty": tags["changed"].capitalize(),
+    }
+
+
+def _tags(
+    checkout: Checkout, tree: Tree, task: Task, file: AzureFile, branch: str
+) -> dict[str, str]:
     """Say what the job is made from, and by whom."""
     closure = {
         "format": _FORMAT,
@@ -136,7 +158,8 @@ def _tags(checkout: Checkout, tree: Tree, task: Task, branch: str) -> dict[str, 
     commit = checkout.commit()
     if commit is not None:
         tags["commit"] = commit
-        changed = checkout.has_changes(list(task.files))
+        made_from = [*task.files, *([file.name] if file.name in tree.files else [])]
+        changed = checkout.has_changes(made_from)
         tags["changed"] = "true" if changed else "false"
     return {**tags, "who": getpass.getuser()}
 

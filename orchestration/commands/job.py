@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,8 +64,11 @@ def main(arguments: Sequence[str]) -> None:
     if submitted is None:
         try:
             submitted = jobs.submit(client, job.file, job.data)
+        except UserError:
+            raise
         except BaseException:
-            warn(f"the same job once more, if in doubt: {_again(args, name)}")
+            again = _again(arguments, args, name)
+            warn(f"job {name} may have been submitted; to make sure: {again}")
             raise
     _tell(submitted, job, args.json)
     if args.wait:
@@ -78,7 +82,8 @@ def main(arguments: Sequence[str]) -> None:
                     jobs.cancel(client, name)
                     warn(f"job {name} is cancelled")
                 else:
-                    warn(f"job {name} goes on; to wait again: {_again(args, name)}")
+                    again = _again(arguments, args, name)
+                    warn(f"job {name} goes on; to wait again: {again}")
             raise
         if not args.json:
             say(f"job {name}: {submitted.status}")
@@ -106,9 +111,10 @@ def _check_flags(args: argparse.Namespace) -> None:
             raise UserError(f"--set {key}: that cannot be set{other}")
 
 
-def _again(args: argparse.Namespace, name: str) -> str:
-    stage = f" --stage {args.stage}" if args.stage else ""
-    return f"./strata job {args.task}{stage} --name {name} --wait"
+def _again(arguments: Sequence[str], args: argparse.Namespace, name: str) -> str:
+    """Spell the same command for the same job."""
+    named = () if args.name else ("--name", name)
+    return shlex.join(["./strata", "job", *arguments, *named])
 
 
 def _tell(submitted: Submitted, job: TaskJob, as_json: bool) -> None:

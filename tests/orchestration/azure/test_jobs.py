@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from azure.ai.ml import MLClient
 
 from common.errors import RunError, UserError
 from orchestration.azure import jobs
@@ -24,6 +23,10 @@ from tests.orchestration.azure.service import (
     Fault,
     Service,
 )
+
+# Not before the service is there: it is led to it while it is loaded.
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
 
 JOB = "/jobs/apples-1$"
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from azure.ai.ml import MLClient
 
 from common.errors import RunError, UserError
 from orchestration.azure.checks import check_stage
@@ -15,6 +14,10 @@ from orchestration.azure.resources import apply, kind_of, load_resource
 from orchestration.stages import load_stage
 from tests.orchestration.azure.conftest import CONFIG
 from tests.orchestration.azure.service import Fault, Service
+
+# Not before the service is there: it is led to it while it is loaded.
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
 
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/{}.schema.json"
 TREE = ("azure", "src")
