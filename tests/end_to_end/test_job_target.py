@@ -27,12 +27,13 @@ def test_a_target_submits_what_the_command_submits(same_orchard: Orchard) -> Non
     image = f"registry.example.com/apples@sha256:{'0' * 64}"
     flags = ("--dry-run", "--json", "--image", image)
 
-    listed = tree.pants("list", "orchestration/jobs:").output.split()
+    listed = tree.pants("list", "orchestration/jobs:")
     # Nobody has asked for the graph of this tree yet.
     by_target = tree.pants("run", "orchestration/jobs:apples", "--", *flags)
     by_command = same_orchard.strata("job", "apples", *flags)
 
-    assert listed == ["orchestration/jobs:apples", "orchestration/jobs:pears"]
+    names = [f"orchestration/jobs:{name}" for name in ("apples", "pears")]
+    assert listed.output.split() == names, listed.errors
     assert by_target.status == 0, by_target.errors
     jobs = [json.loads(one.output) for one in (by_target, by_command)]
     assert jobs[0].pop("name") != jobs[1].pop("name")
