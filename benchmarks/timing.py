@@ -25,11 +25,14 @@ class Measured:
         peak: The memory in MiB that its largest process had at most: of those that it
             has waited for, and of itself.
         output: What it wrote to standard output.
+        processor_seconds: How long processors worked for it and those that it has
+            waited for; other work on the machine changes that less.
     """
 
     seconds: float
     peak: float
     output: str
+    processor_seconds: float
 
 
 def measure(
@@ -70,7 +73,8 @@ def measure(
             tail = (written + errors.read()).splitlines()[-_TAIL_LINES:]
             shown = " ".join(map(str, command))
             raise RunError(f"{shown}: status {process.returncode}: {' | '.join(tail)}")
-    return Measured(seconds, usage.ru_maxrss / 1024, written)
+    worked = usage.ru_utime + usage.ru_stime
+    return Measured(seconds, usage.ru_maxrss / 1024, written, worked)
 
 
 @dataclass

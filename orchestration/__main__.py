@@ -21,6 +21,7 @@ _COMMANDS = {
     "show": "show what a run did",
     "logs": "print what a step wrote",
     "get": "write an output of a run as a file or folder",
+    "affected": "say which tasks, pipelines and images a change affects, and why",
     "image": "build the images of tasks, and push them",
     "exec": "run a task's script in the task's environment",
     "shell": "open a shell in a task's environment",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
+from orchestration.names import nearest
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,7 @@ class Checkout:
 
     def commit(self) -> str | None:
         """The commit that is checked out; None before the first one."""
-        try:
-            return self.git("rev-parse", "--verify", "--quiet", "HEAD")
-        except UserError:
-            return None
+        return self._rev_parse("HEAD")
 
     def branch(self) -> str | None:
         """The branch that is checked out; None when it is a commit."""
@@ -132,6 +133,61 @@ class Checkout:
             None if branch == "(detached)" else branch,
             any(line[:2] != "# " for line in listed),
         )
+
+    def merge_base(self, reference: str) -> str:
+        """Find the commit from which a reference and what is checked out have parted.
+
+        Raises:
+            UserError: git knows no such commit, or none that the two have in common.
+        """
+        commit = self._rev_parse("--end-of-options", f"{reference}^{{commit}}")
+        if commit is None:
+            self._refuse_shallow(f"lacks {reference}")
+            known = self.git("for-each-ref", "--format=%(refname:short)").splitlines()
+            raise UserError(
+                f"git knows no commit {reference}{nearest(reference, known)}; name a "
+                "branch, a tag or a commit (git fetch gets those of others)"
+            )
+        if self.commit() is None:
+            raise UserError("there is no commit yet; make one (git commit)")
+        try:
+            return self.git("merge-base", commit, "HEAD")
+        except UserError:
+            self._refuse_shallow(f"lacks the commit from which {reference} parted")
+            raise UserError(
+                f"{reference} and HEAD have no commit in common; name another"
+            ) from None
+
+    @contextmanager
+    def at(self, commit: str) -> Iterator[Checkout]:
+        """Check a commit out in a folder of its own, for as long as it is looked at.
+
+        Raises:
+            UserError: git cannot.
+        """
+        with tempfile.TemporaryDirectory(prefix="strata-") as folder:
+            root = Path(folder).resolve() / "tree"
+            # Hooks are for the folder that a person works in.
+            add = ("-c", f"core.hooksPath={os.devnull}", "worktree", "add")
+            self.git(*add, "--quiet", "--detach", str(root), commit)
+            try:
+                yield Checkout(root, self.cache)
+            finally:
+                self.git("worktree", "remove", "--force", str(root))
+
+    def _rev_parse(self, *arguments: str) -> str | None:
+        try:
+            return self.git("rev-parse", "--verify", "--quiet", *arguments)
+        except UserError:
+            return None
+
+    def _refuse_shallow(self, problem: str) -> None:
+        if self.git("rev-parse", "--is-shallow-repository") == "true":
+            raise UserError(
+                f"this clone is shallow and {problem}; fetch all of the history "
+                "(fetch-depth: 0 for actions/checkout, fetchDepth: 0 in Azure DevOps, "
+                "or git fetch --unshallow)"
+            )
 
     def has_changes(self, paths: list[str]) -> bool:
         """Whether files among the paths differ from what is committed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import shutil
 from collections import defaultdict, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,13 +36,35 @@ _REPAIRS = 3
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A part of the items of a step that maps.
+
+    Attributes:
+        number: Which part, from 1.
+        of: How many parts there are.
+    """
+
+    number: int
+    of: int
+
+    def of_items(self, items: Sequence[ItemPlan]) -> list[ItemPlan]:
+        """Give the items of this part that run.
+
+        They are dealt out by their places among all items, and not among the missing
+        ones: other parts may be at work, and these get fewer.
+        """
+        mine = items[self.number - 1 :: self.of]
+        return [item for item in mine if item.outputs is None]
+
+
+@dataclass(frozen=True)
 class StepEnd:
     """How a step ended.
 
     Attributes:
         task: The task that its script belongs to.
-        state: cached, done, failed, stopped, or skipped (what it needs failed, or the
-            run ended).
+        state: cached, done, failed, stopped, shared (a part of its items is done), or
+            skipped (what it needs failed, or the run ended).
         reason: Why it ran.
         key: Its key, if it came so far.
         outputs: Reference and size of each output.
@@ -116,6 +138,7 @@ class PipelineRun:
         watcher: Is told how it goes.
         cached: Steps that have just been planned and are cached; they are not looked up
             once more.
+        shard: The part of the items that it runs; None for all, which joins them.
     """
 
     def __init__(
@@ -132,7 +155,9 @@ class PipelineRun:
         provenance: Mapping[str, str],
         watcher: Watcher,
         cached: Mapping[str, StepPlan],
+        shard: Shard | None = None,
     ) -> None:
+        self._shard = shard
         self._planner = planner
         self._engine = engine
         self._store = store
@@ -246,7 +271,11 @@ class PipelineRun:
         self._move_inputs(running)
         items = None
         if plan.items is not None:
-            running.waiting = deque(plan.missing_items)
+            running.waiting = deque(
+                plan.missing_items
+                if self._shard is None
+                else self._shard.of_items(plan.items)
+            )
             items = len(running.waiting)
             for item in plan.items:
                 if item.outputs is not None:
@@ -467,6 +496,8 @@ class PipelineRun:
         if plan.items is None:
             outputs = running.outputs[""]
             state = "done" if running.ran else "cached"
+        elif self._shard is not None:
+            outputs, items, state = {}, self._done_items(running), "shared"
         else:
             outputs = self._join(running)
             items = {item.name: item.key for item in plan.items}

@@ -110,10 +110,42 @@ def read_tree(checkout: Checkout) -> Tree:
     Raises:
         UserError: Pants finds something wrong in the tree.
     """
-    memory = checkout.cache / "trees" / _short_digest(str(checkout.root))
+    memory = _memory(checkout)
     digests = FileDigests(checkout.root, memory / "files.json")
     files = digests.tree(checkout.files())
     digests.save()
+    return Tree(files, _graph(checkout, digests, files, memory))
+
+
+def read_passing_tree(passing: Checkout, lasting: Checkout) -> Tree:
+    """Do the same for a checkout that is soon gone.
+
+    Args:
+        passing: The checkout.
+        lasting: One of the same repository, beside which the graph is remembered; where
+            that has been in the same state, Pants need not be asked.
+
+    Raises:
+        UserError: Pants finds something wrong in the tree.
+    """
+    digests = FileDigests(passing.root, None)
+    files = digests.tree(passing.files())
+    # A daemon would outlive the folder.
+    graph = _graph(passing, digests, files, _memory(lasting), "--no-pantsd")
+    return Tree(files, graph)
+
+
+def _memory(checkout: Checkout) -> Path:
+    return checkout.cache / "trees" / _short_digest(str(checkout.root))
+
+
+def _graph(
+    checkout: Checkout,
+    digests: FileDigests,
+    files: Mapping[str, tuple[str, bool]],
+    memory: Path,
+    *flags: str,
+) -> dict[str, Target]:
     settings = {
         name: value
         for name, value in os.environ.items()
@@ -127,16 +159,16 @@ def read_tree(checkout: Checkout) -> Tree:
         listed = json.loads(remembered.read_bytes())
         os.utime(remembered)
     except (OSError, ValueError):
-        listed = _peek(checkout)
+        listed = _peek(checkout, *flags)
         # Only what the tree as it was digested has led to is kept.
         if digests.tree(checkout.files()) == files:
             write_atomically(remembered, json.dumps(listed).encode())
             _forget_oldest(remembered.parent)
-    return Tree(files, {one["address"]: _target(one) for one in listed})
+    return {one["address"]: _target(one) for one in listed}
 
 
-def _peek(checkout: Checkout) -> list[dict[str, Any]]:
-    peeked = json.loads(ask_pants(checkout, "peek", "::"))
+def _peek(checkout: Checkout, *flags: str) -> list[dict[str, Any]]:
+    peeked = json.loads(ask_pants(checkout, *flags, "peek", "::"))
     return [{name: one[name] for name in _FIELDS if one.get(name)} for one in peeked]
 
 

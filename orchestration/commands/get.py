@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rich.filesize import decimal
@@ -31,7 +31,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = Parser(
         "strata get",
         "Write an output of a run as a file or folder of your own. Of a whole run it "
-        "becomes a folder with PATH/STEP/OUTPUT, of a step one with PATH/OUTPUT.",
+        "becomes a folder with PATH/STEP/OUTPUT, of a step one with PATH/OUTPUT, where "
+        "files end as the step has named them.",
         "./strata get last:train/run model",
     )
     parser.add_argument(
@@ -49,12 +50,12 @@ def main(arguments: Sequence[str]) -> None:
     if output:
         parts = {"": _find_output(find_step(run, step_name), output)}
     elif step_name:
-        parts = dict(find_step(run, step_name)["outputs"])
+        parts = _outputs(store, find_step(run, step_name))
     else:
         parts = {
-            f"{step}/{name}": found
-            for step, one in run["steps"].items()
-            for name, found in one["outputs"].items()
+            f"{step_name}/{name}": found
+            for step_name, step in run["steps"].items()
+            for name, found in _outputs(store, step).items()
         }
     if not parts:
         raise UserError(f"{args.output}: there are no outputs, it has not ended")
@@ -63,6 +64,19 @@ def main(arguments: Sequence[str]) -> None:
     _restore(store, args.output, parts, Path(os.path.abspath(args.path)))
     size = sum(found["size"] for found in parts.values())
     say(f"{args.path} ({decimal(size)})")
+
+
+def _outputs(store: Store, step: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a step's outputs by name, with the ending of the path that it wrote."""
+    if not step["outputs"]:
+        return {}
+    record = store.record(step["task"], step["step"], step["key"]) or {}
+    paths = record.get("key", {}).get("outputs", {})
+    found = {}
+    for name, output in step["outputs"].items():
+        ending = PurePosixPath(paths.get(name, "")).suffix
+        found[name if name.endswith(ending) else name + ending] = output
+    return found
 
 
 def _find_output(step: Mapping[str, Any], output: str) -> Any:

@@ -11,12 +11,12 @@ from rich.filesize import decimal
 
 from common.command_line import Parser, positive_int, say, warn
 from common.errors import UserError
+from orchestration.changes import affected_since, describe_images
 from orchestration.checkout import Checkout
 from orchestration.images import publishing
 from orchestration.images.building import Builder, prepare_builder
 from orchestration.images.engine import Engine
 from orchestration.images.registry import Registry
-from orchestration.pants import ask_pants
 from orchestration.screen import Screen
 from orchestration.target_graph import read_tree
 from orchestration.tasks import Task, choose_tasks, find_tasks
@@ -60,8 +60,11 @@ def main(arguments: Sequence[str]) -> None:
     tree = read_tree(checkout)
     tasks = choose_tasks(find_tasks(checkout.root, tree), args.tasks)
     if args.changed_since is not None:
-        changed = _changed_images(checkout, args.changed_since)
-        tasks = [task for task in tasks if f"{task.folder}:image" in changed]
+        affected = affected_since(
+            checkout, tree, args.changed_since, describe_images, warn
+        )
+        names = {one.name for one in affected["images"]}
+        tasks = [task for task in tasks if task.name in names]
     engine = Engine(args.stall_timeout)
     python_image = args.python_image or os.environ.get("STRATA_PYTHON_IMAGE")
     builder = prepare_builder(checkout, tree, engine, python_image)
@@ -114,18 +117,6 @@ def _tags(builder: Builder, task: Task) -> list[str]:
     return tags
 
 
-def _changed_images(checkout: Checkout, reference: str) -> set[str]:
-    """Ask Pants for the images that a change since a commit reaches."""
-    listed = ask_pants(
-        checkout,
-        f"--changed-since={reference}",
-        "--changed-dependents=transitive",
-        "--filter-target-type=docker_image",
-        "list",
-    )
-    return set(listed.split())
-
-
 def _say_table(results: Sequence[Result]) -> None:
     if not results:
         say("no image is affected")
@@ -160,7 +151,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--changed-since",
         metavar="REF",
-        help="only images that a change since this commit reaches",
+        help="only images of which something has changed since this commit",
     )
     parser.add_argument(
         "--python-image",

@@ -50,16 +50,19 @@ class Opened:
         """
         for step in forced:
             self.check_step(step)
-        reader = InputReader(self.checkout, self.pipeline, self.store)
         return Planner(
             self.name,
             self.pipeline,
             self.scripts,
-            reader,
+            self.reader(),
             self.store,
             platform,
             forced,
         )
+
+    def reader(self) -> InputReader:
+        """Give what reads its inputs."""
+        return InputReader(self.checkout, self.pipeline, self.store)
 
     def check_step(self, step: str) -> None:
         """Make sure that there is a step of this name.

@@ -6,17 +6,21 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from common.errors import UserError
 from orchestration.launcher.job import JobInput
 from orchestration.launcher.launch import references
 from orchestration.pipelines.arguments import command_arguments
 from orchestration.pipelines.checks import order
-from orchestration.pipelines.code import Scripts
-from orchestration.pipelines.inputs import InputReader
 from orchestration.pipelines.keys import Platform, StepCode, key_of, step_document
-from orchestration.pipelines.spec import FromStep, Pipeline, Step
+from orchestration.pipelines.spec import (
+    FromDataset,
+    FromPath,
+    FromStep,
+    Pipeline,
+    Step,
+)
 from orchestration.pipelines.why import nearest_record
 from orchestration.store.content import Content
 from orchestration.store.parallel import in_parallel
@@ -91,13 +95,38 @@ def items_of(step: str) -> str:
     return f"{step}.items"
 
 
+class Scripts(Protocol):
+    """Knows what scripts reach: the tree, or a plan that was made of it."""
+
+    def code(self, task: str, script: str) -> StepCode:
+        """Give what a script of a task reaches.
+
+        Raises:
+            UserError: There is no such script.
+        """
+
+
+class Inputs(Protocol):
+    """Knows what steps read from outside."""
+
+    def read(self, where: str, name: str, source: FromPath | FromDataset) -> JobInput:
+        """Give an input with its content.
+
+        Raises:
+            UserError: It is not there.
+        """
+
+    def content(self, source: JobInput) -> Content:
+        """Give what an input is made of."""
+
+
 class Planner:
     """Looks up what the steps of one pipeline depend on.
 
     Args:
         task: The pipeline's task.
         pipeline: The pipeline, checked, with its profile applied.
-        scripts: The tree's scripts.
+        scripts: Know what they reach.
         reader: Reads inputs.
         store: Where records are.
         platform: What the steps run on.
@@ -109,7 +138,7 @@ class Planner:
         task: str,
         pipeline: Pipeline,
         scripts: Scripts,
-        reader: InputReader,
+        reader: Inputs,
         store: Store,
         platform: Platform,
         forced: Collection[str] = (),

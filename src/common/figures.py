@@ -82,7 +82,7 @@ def save_learning_curves(
         axes.set_title(panel.title)
         axes.grid(alpha=0.3)
         axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_confusion_matrix(
@@ -125,7 +125,7 @@ def save_confusion_matrix(
         [share**_SHADE_EXPONENT for share in ticks],
         labels=[f"{100 * share:g}%" for share in ticks],
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_image_grid(
@@ -157,9 +157,10 @@ def save_image_grid(
         for cell, image, caption in zip(cells, images, captions, strict=False):
             cell.imshow(image, cmap="gray")
             cell.set_title(caption, fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure to a PNG file; the same figure gives the same bytes."""
     # Without the library's version, which would change the bytes.
     figure.savefig(path, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})

@@ -27,7 +27,6 @@ from common.errors import RunError, UserError
 from common.seeding import seed_everything
 from common.tensors import TensorBatches
 
-DEVICES = ("auto", "cpu", "cuda")
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
 
 # Large enough to keep a device busy, small enough for the memory of any.
@@ -57,7 +56,7 @@ def select_device(name: str, mixed_precision: str = "no") -> torch.device:
     """Choose where to compute, and check that the precision exists there.
 
     Args:
-        name: One of DEVICES; "auto" is a GPU where there is one.
+        name: One of common.task_scripts.DEVICES; "auto" is a GPU where there is one.
         mixed_precision: One of MIXED_PRECISIONS.
 
     Returns:
@@ -107,7 +106,7 @@ class TensorTrainer(Trainer):  # type: ignore[misc]
         optimizer: Over the model's parameters.
         validation: Inputs and labels that are scored after each epoch.
         seed: Decides the order of the samples and whatever else is random in training.
-        device: One of DEVICES.
+        device: One of common.task_scripts.DEVICES.
         mixed_precision: One of MIXED_PRECISIONS.
         callbacks: pytorch-accelerated's callbacks.
     """

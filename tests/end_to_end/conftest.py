@@ -110,6 +110,11 @@ def connected() -> docker.DockerClient:
     return client
 
 
+def names(connected: docker.DockerClient) -> set[str]:
+    """Name all images that the engine has."""
+    return {tag for image in connected.images.list() for tag in image.tags}
+
+
 @pytest.fixture(scope="session")
 def engine(connected: docker.DockerClient) -> Iterator[docker.DockerClient]:
     """The Docker engine, for tests that make images of the small tasks."""

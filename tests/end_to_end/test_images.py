@@ -85,7 +85,11 @@ def test_only_what_a_commit_changed_is_built(
     orchard.append("src/domains/pears/press.py")
     orchard.tree.commit("Edit pears")
 
-    assert list(orchard.images("--changed-since", "HEAD~1")) == ["pears"]
+    affected = orchard.strata(
+        "affected", "--since", "HEAD~1", "--matrix", "images"
+    ).output
+    assert list(orchard.images("--changed-since", "HEAD~1")) == json.loads(affected)
+    assert affected == '["pears"]\n'
 
 
 def test_a_pushed_image_runs_elsewhere_and_is_never_pushed_again(

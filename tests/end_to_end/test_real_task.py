@@ -9,6 +9,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests.end_to_end.conftest import names
 from tests.end_to_end.orchard import Orchard
 
 TASK = "digit_recognition"
@@ -30,11 +31,6 @@ def image(orchard: Orchard, connected: docker.DockerClient) -> Iterator[str]:
     yield name
     for made in {name, f"strata/{TASK}:latest"} & (names(connected) - before):
         connected.images.remove(made)
-
-
-def names(connected: docker.DockerClient) -> set[str]:
-    """Name all images that the engine has."""
-    return {tag for image in connected.images.list() for tag in image.tags}
 
 
 def test_the_image_trains_as_the_host_does_and_holds_what_pants_puts_in_it(

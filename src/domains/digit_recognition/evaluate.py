@@ -8,6 +8,12 @@ from collections.abc import Sequence
 
 from common.command_line import Parser, one_of, run, say
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import (
+    add_device_argument,
+    add_output_argument,
+    as_json,
+    say_done,
+)
 from domains.digit_recognition import options
 from domains.digit_recognition.prepared import source_of
 
@@ -36,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dataset = args.dataset or saved.dataset
     source = source_of(dataset, args.data_path)
     samples = load_samples(dataset, "test", args.data_path, args.limit)
-    this_run = Run("evaluate", options.as_json(args), options.PACKAGES)
+    this_run = Run("evaluate", as_json(args), options.PACKAGES)
     with output_folder(args.output_path, this_run) as folder:
         say(
             f"{saved.name}, trained on {saved.dataset}, "
@@ -49,18 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "dataset": source,
         }
         metrics = write_report(folder, samples, probabilities, facts)
-    options.say_done("Test accuracy", summary(metrics), args.output_path)
+    say_done("Test accuracy", summary(metrics), args.output_path)
     flags = []
     if args.model_path != options.TRAIN_OUTPUT:
         flags = ["--model_path", str(args.model_path)]
-    options.say_next("predict", *flags, "PNG_FOLDER")
+    options.SCRIPTS.say_next("predict", *flags, "PNG_FOLDER")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         "evaluate",
         "Score a trained model on the test images of either data set.",
-        options.pants_command("evaluate", "--dataset", "mnist"),
+        options.SCRIPTS.command("evaluate", "--dataset", "mnist"),
     )
     options.add_model_path_argument(parser)
     parser.add_argument(
@@ -70,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         help="whose test images (default: those of the data set it was trained on)",
     )
     options.add_data_arguments(parser)
-    options.add_device_argument(parser)
-    options.add_output_argument(parser, options.OUTPUTS / "evaluate")
+    add_device_argument(parser)
+    add_output_argument(parser, options.OUTPUTS / "evaluate")
     return parser
 
 

@@ -30,7 +30,7 @@ class Settings:
         batch_size: Samples a step, over all processes.
         learning_rate: The highest of the one-cycle schedule.
         seed: Decides initial weights and the order of samples.
-        device: One of common.training.DEVICES.
+        device: One of common.task_scripts.DEVICES.
         mixed_precision: One of common.training.MIXED_PRECISIONS.
     """
 

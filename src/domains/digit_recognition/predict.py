@@ -16,6 +16,12 @@ import numpy.typing as npt
 from common.command_line import Parser, one_of, positive_int, run, say, warn
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import (
+    add_device_argument,
+    add_output_argument,
+    as_json,
+    say_done,
+)
 from domains.digit_recognition import options
 from domains.digit_recognition.images import INVERT, read_digit
 
@@ -42,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     device = select_device(args.device)
     saved = load_model(args.model_path)
-    this_run = Run("predict", options.as_json(args), options.PACKAGES)
+    this_run = Run("predict", as_json(args), options.PACKAGES)
     count = 0
     with output_folder(args.output_path, this_run) as folder:
         say(f"{saved.name}, trained on {saved.dataset}, on {len(paths):,} images")
@@ -69,9 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise UserError("none of the images can be read")
         if count > _SHOWN:
             say(f"and {count - _SHOWN:,} more")
-    options.say_done(
-        "Predicted", f"{count:,} of {len(paths):,} images", args.output_path
-    )
+    say_done("Predicted", f"{count:,} of {len(paths):,} images", args.output_path)
 
 
 def _find_images(paths: Sequence[Path]) -> list[Path]:
@@ -116,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         "predict",
         "Read the handwritten digit on each PNG image, of any size and colour.",
-        options.pants_command("predict", "scans/", "extra/seven.png"),
+        options.SCRIPTS.command("predict", "scans/", "extra/seven.png"),
     )
     parser.add_argument(
         "images",
@@ -145,8 +149,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="images that are in memory at a time",
     )
-    options.add_device_argument(parser)
-    options.add_output_argument(parser, options.OUTPUTS / "predict")
+    add_device_argument(parser)
+    add_output_argument(parser, options.OUTPUTS / "predict")
     return parser
 
 

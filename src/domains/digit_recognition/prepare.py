@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from common.command_line import Parser, one_of, positive_int, run
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import add_output_argument, as_json, say_done
 from domains.digit_recognition import options
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         part: load_samples(args.dataset, part, args.data_path, args.limit)
         for part in ("train", "test")
     }
-    this_run = Run("prepare", options.as_json(args), options.PACKAGES)
+    this_run = Run("prepare", as_json(args), options.PACKAGES)
     with output_folder(args.output_path, this_run) as folder:
         _write_data(folder / _DATA, args.dataset, parts)
         _write_images(folder / _IMAGES, parts["test"].take(slice(args.images)))
     counts = f"{len(parts['train']):,} training, {len(parts['test']):,} test images"
-    options.say_done("Prepared", f"{args.dataset}: {counts}", args.output_path)
+    say_done("Prepared", f"{args.dataset}: {counts}", args.output_path)
     data = str(args.output_path / _DATA)
-    options.say_next("train", "--dataset", "prepared", "--data_path", data)
+    options.SCRIPTS.say_next("train", "--dataset", "prepared", "--data_path", data)
 
 
 def _write_data(folder: Path, source: str, parts: dict[str, Samples]) -> None:
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "prepare",
         "Bring a data set into the form that the models read: training and test images "
         "as MNIST's files, and the first test images as PNG files.",
-        options.pants_command("prepare", "--limit", "500"),
+        options.SCRIPTS.command("prepare", "--limit", "500"),
     )
     parser.add_argument(
         "--dataset",
@@ -96,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many test images to write as PNG files",
     )
-    options.add_output_argument(parser, options.PREPARE_OUTPUT)
+    add_output_argument(parser, options.PREPARE_OUTPUT)
     return parser
 
 

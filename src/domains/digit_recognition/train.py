@@ -22,6 +22,12 @@ from common.command_line import (
     say,
 )
 from common.outputs import Run, check_output_folder, output_folder
+from common.task_scripts import (
+    add_device_argument,
+    add_output_argument,
+    as_json,
+    say_done,
+)
 from domains.digit_recognition import options
 from domains.digit_recognition.prepared import source_of
 
@@ -68,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ExitStack() as stack:
         folder: Path | None = None
         if is_main_process():
-            this_run = Run("train", options.as_json(args), options.PACKAGES)
+            this_run = Run("train", as_json(args), options.PACKAGES)
             folder = stack.enter_context(output_folder(args.output_path, this_run))
         counts = f"{len(training):,} training, {len(validation):,} validation"
         say(f"{source}: {counts}, {len(test):,} test images")
@@ -76,13 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if folder is None:
             return
         scores = _write_results(folder, args, source, result, test)
-    options.say_done("Test accuracy", scores, args.output_path)
+    say_done("Test accuracy", scores, args.output_path)
     flags = []
     if args.output_path != options.TRAIN_OUTPUT:
         flags = ["--model_path", str(args.output_path)]
     if source == "mnist":
         flags += ["--dataset", "digits"]
-    options.say_next("evaluate", *flags)
+    options.SCRIPTS.say_next("evaluate", *flags)
 
 
 def _write_results(
@@ -133,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         "Train a model to recognise handwritten digits, and score it on images that it "
         "has not seen.",
-        options.pants_command("train", "--model", "mlp", "--epochs", "30"),
+        options.SCRIPTS.command("train", "--model", "mlp", "--epochs", "30"),
     )
     parser.add_argument(
         "--dataset",
@@ -187,8 +193,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="{no,fp16,bf16}",
         help="compute in 16 bits where that is safe; fp16 needs a GPU",
     )
-    options.add_device_argument(parser)
-    options.add_output_argument(parser, options.TRAIN_OUTPUT)
+    add_device_argument(parser)
+    add_output_argument(parser, options.TRAIN_OUTPUT)
     return parser
 
 

@@ -16,7 +16,12 @@ from common.command_line import run
 from domains.digit_recognition import train
 from tests.domains.digit_recognition.results import read_history, read_json
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif(
+        not os.environ.get("CI"), reason="trains for a minute; CI=true runs it"
+    ),
+]
 
 # For programs that are started here. Read before a test changes the folder: Pants puts
 # the sources on the path relative to it.

@@ -1,0 +1,1 @@
+"""Pipelines on platforms: what is sent there, and what runs there."""

@@ -1,0 +1,1 @@
+"""Recommend products by what people liked together."""

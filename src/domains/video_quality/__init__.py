@@ -1,0 +1,1 @@
+"""What is wrong with footage, found in the footage itself."""

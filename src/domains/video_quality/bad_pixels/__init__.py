@@ -1,0 +1,1 @@
+"""Find dead, stuck and flickering sensor pixels in footage."""
