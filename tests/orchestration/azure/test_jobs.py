@@ -307,6 +307,7 @@ def test_waiting_shows_what_the_job_writes(
     assert SIGNATURE not in output.getvalue()
 
 
+@pytest.mark.usefixtures("patience")
 def test_waiting_outlives_a_bad_connection(
     service: Service, client: MLClient, job_file: AzureFile
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_compute_is_made_and_waited_for(service: Service, client: MLClient) ->
     assert len(service.asked("GET", "^/operations/")) == 2
 
 
+@pytest.mark.usefixtures("patience")
 def test_an_operation_outlives_a_bad_connection(
     service: Service, client: MLClient
 ) -> None:
