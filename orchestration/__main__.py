@@ -28,6 +28,7 @@ _COMMANDS = {
     "notebook": "open JupyterLab on a task's environment",
     "job": "submit a task's job to Azure Machine Learning",
     "render": "write a pipeline as Argo or Azure Machine Learning takes it",
+    "azure": "set up a stage's workspace, and say what it lacks",
     "schema": "print the JSON Schema of pipeline.yaml, for editors",
     "store": "see what is stored, check it, and copy or remove it",
     "hooks": "have git build changed images after each commit",

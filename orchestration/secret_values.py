@@ -30,7 +30,7 @@ _FORMS = {
 }
 # A slash ends a run: otherwise long paths would be taken for keys.
 _RUN = re.compile(r"[A-Za-z0-9+=]{24,}")
-# Of capitals and small letters alone, between neighbours; names in camel case have less.
+# Between neighbours in runs without digits; names in camel case have less.
 _LEAST_CHANGES = 0.35
 _DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 # An SSH public key is one to show; its file says so at its beginning.
@@ -51,7 +51,7 @@ def secret_in(text: str) -> str | None:
         if form.search(text):
             return kind
     rest = _PUBLIC.sub("", _DIGEST.sub("", text))
-    return "a key" if any(_is_random(run[0]) for run in _RUN.finditer(rest)) else None
+    return "a key" if any(map(_is_random, _RUN.findall(rest))) else None
 
 
 def secrets_in(data: Any, where: str = "") -> Iterator[tuple[str, str]]:

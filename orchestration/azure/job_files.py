@@ -19,8 +19,8 @@ _COMMAND = "command"
 
 
 def check_job(
-    file: AzureFile, data: Mapping[str, Any], root: Path, files: Sequence[str]
-) -> PurePosixPath | None:
+    file: AzureFile, data: dict[str, Any], root: Path, files: Sequence[str]
+) -> dict[str, tuple[dict[str, Any], PurePosixPath | None]]:
     """Check what no schema can.
 
     Args:
@@ -30,24 +30,38 @@ def check_job(
         files: The files that the job's task reaches, relative to it.
 
     Returns:
-        The folder that the job takes as its code, relative to the root; None if it
+        The job's commands, by what precedes their keys: itself, or a pipeline's steps.
+        Each with the folder that it takes as its code, relative to the root; None if it
         takes none, as the image has the code as well.
 
     Raises:
         FileError: With everything that is wrong.
     """
-    kind = data.get("type", _COMMAND)
-    if kind != _COMMAND:
-        raise FileError([file.at("type", f"it is {kind!r}; a task's job is a command")])
-    code, wrong = _code(file, data.get("code"), root, files)
-    command = data.get(_COMMAND)
-    if isinstance(command, str):
-        wrong += _undeclared(command, data)
-        if code is not None:
-            wrong += _missing_modules(command, code, files)
-    if wrong:
-        raise FileError([file.at(where, message) for where, message in wrong])
-    return code
+    kind, steps = data.get("type", _COMMAND), data.get("jobs")
+    if kind == _COMMAND:
+        commands = {"": data}
+    elif kind == "pipeline" and isinstance(steps, dict):
+        commands = {
+            f"jobs.{name}.": step
+            for name, step in steps.items()
+            if isinstance(step, dict) and step.get("type", _COMMAND) == _COMMAND
+        }
+    else:
+        message = f"it is {kind!r}; a task's job is a command, or a pipeline of them"
+        raise FileError([file.at("type", message)])
+    found, lines = {}, []
+    for where, command in commands.items():
+        code, wrong = _code(file, command.get("code"), root, files)
+        line = command.get(_COMMAND)
+        if isinstance(line, str):
+            wrong += _undeclared(line, command)
+            if code is not None:
+                wrong += _missing_modules(line, code, files)
+        found[where] = command, code
+        lines += [file.at(where + key, message) for key, message in wrong]
+    if lines:
+        raise FileError(lines)
+    return found
 
 
 def _code(

@@ -3,64 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import hashlib
 import json
-import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import Parser, say, warn
 from common.errors import UserError
 from orchestration.azure.connection import connect
-from orchestration.azure.documents import (
-    AzureFile,
-    dump,
-    load,
-    read_azure_file,
-    with_settings,
-)
-from orchestration.azure.job_files import DEFAULT_FILE, check_job
-from orchestration.branches import EXPERIMENT, name_for_branch
+from orchestration.azure.documents import dump, load
+from orchestration.azure.job_files import DEFAULT_FILE
+from orchestration.azure.task_jobs import Choices, TaskJob, compose_job
 from orchestration.checkout import Checkout
-from orchestration.images.references import describe_image, pinned, pinned_image
-from orchestration.pipelines.keys import key_of
-from orchestration.runs import new_run_id
-from orchestration.stages import Stage, add_stage, load_stage
-from orchestration.target_graph import Tree, read_tree
-from orchestration.tasks import Task, choose_tasks, find_tasks
-from orchestration.workspaces import provide_workspace
+from orchestration.images.references import pinned
+from orchestration.stages import add_stage, load_stage
+from orchestration.target_graph import read_tree
+from orchestration.tasks import choose_tasks, find_tasks
 
 if TYPE_CHECKING:
     from orchestration.azure.jobs import Submitted
 
-_FORMAT = "job/1"
-_DETACHED = "detached"
 # What azure-ai-ml leaves of a job's name as it is: it makes capitals small.
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,254}")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A job, ready to be submitted.
-
-    Attributes:
-        file: Where it comes from.
-        data: All that it says.
-    """
-
-    file: AzureFile
-    data: dict[str, Any]
-
-    @property
-    def image(self) -> str | None:
-        environment = self.data["environment"]
-        return environment["image"] if isinstance(environment, dict) else None
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -76,13 +43,17 @@ def main(arguments: Sequence[str]) -> None:
     tree = read_tree(checkout)
     (task,) = choose_tasks(find_tasks(checkout.root, tree), [args.task])
     stage = load_stage(checkout.root, args.stage)
-    job = _compose(checkout, tree, task, stage, args)
+    path = Path(args.file or checkout.root / task.folder / DEFAULT_FILE).absolute()
+    choices = Choices(args.set, args.image, args.branch, args.name, args.dry_run)
+    job = compose_job(checkout, tree, stage, task, path, choices)
 
     # Only now: Azure's packages take seconds.
     from azure.ai.ml import load_job
 
     load(load_job, job.file, job.data)
     if args.dry_run:
+        if job.image and "@" not in job.image:
+            warn("the image is named by its tag here, and by its digest when submitted")
         say(json.dumps(job.data, indent=2) if args.json else dump(job.data).rstrip())
         return
     from orchestration.azure import jobs
@@ -93,8 +64,11 @@ def main(arguments: Sequence[str]) -> None:
     if submitted is None:
         try:
             submitted = jobs.submit(client, job.file, job.data)
+        except UserError:
+            raise
         except BaseException:
-            warn(f"the same job once more, if in doubt: {_again(args, name)}")
+            again = _again(arguments, args, name)
+            warn(f"job {name} may have been submitted; to make sure: {again}")
             raise
     _tell(submitted, job, args.json)
     if args.wait:
@@ -108,81 +82,13 @@ def main(arguments: Sequence[str]) -> None:
                     jobs.cancel(client, name)
                     warn(f"job {name} is cancelled")
                 else:
-                    warn(f"job {name} goes on; to wait again: {_again(args, name)}")
+                    again = _again(arguments, args, name)
+                    warn(f"job {name} goes on; to wait again: {again}")
             raise
         if not args.json:
             say(f"job {name}: {submitted.status}")
     if args.json:
         say(json.dumps(_as_json(submitted, job), indent=2))
-
-
-def _compose(
-    checkout: Checkout,
-    tree: Tree,
-    task: Task,
-    stage: Stage,
-    args: argparse.Namespace,
-) -> _Job:
-    """Fill in what the file leaves to whoever submits; what --set names stays."""
-    path = Path(args.file or checkout.root / task.folder / DEFAULT_FILE).absolute()
-    name = str(path)
-    if path.is_relative_to(checkout.root):
-        name = str(path.relative_to(checkout.root))
-    file = read_azure_file(path, name)
-    data = with_settings(file, args.set)
-    chosen = {setting.partition("=")[0] for setting in args.set}
-    code = check_job(file, data, checkout.root, task.files)
-    if code is not None:
-        data["code"] = str(provide_workspace(checkout, tree, task.files, {}) / code)
-    if "environment" not in chosen:
-        image = args.image or _image(checkout, tree, task, stage, args.dry_run)
-        data["environment"] = {"image": image}
-    branch = args.branch or checkout.branch() or _DETACHED
-    if "experiment_name" not in chosen:
-        data["experiment_name"] = name_for_branch(EXPERIMENT, task.name, branch)
-    if "compute" not in chosen and isinstance(data.get("compute"), str):
-        named = data["compute"].removeprefix("azureml:")
-        known = stage.values.azure.compute
-        data["compute"] = f"azureml:{known.get(named, named)}"
-    kept = data.get("tags")
-    data["tags"] = {
-        **(kept if isinstance(kept, dict) else {}),
-        **_tags(checkout, tree, task, branch),
-        "stage": stage.name,
-    }
-    run_id = new_run_id(datetime.now(UTC))
-    fresh = f"{task.name.replace('/', '-')}-{run_id}".lower()
-    return _Job(file, {**data, "name": args.name or fresh})
-
-
-def _tags(checkout: Checkout, tree: Tree, task: Task, branch: str) -> dict[str, str]:
-    """Say what the job is made from, and by whom."""
-    closure = {
-        "format": _FORMAT,
-        "code": {name: list(tree.files[name]) for name in task.files},
-        "requirements": hashlib.sha256(task.requirements.encode()).hexdigest(),
-    }
-    tags = {"task": task.name, "branch": branch, "closure": key_of(closure)}
-    commit = checkout.commit()
-    if commit is not None:
-        tags["commit"] = commit
-        changed = checkout.has_changes(list(task.files))
-        tags["changed"] = "true" if changed else "false"
-    return {**tags, "who": getpass.getuser()}
-
-
-def _image(
-    checkout: Checkout, tree: Tree, task: Task, stage: Stage, offline: bool
-) -> str:
-    """Name the task's image by the digest that the registry has it under."""
-    address = stage.values.registry or os.environ.get("STRATA_REGISTRY")
-    if offline:
-        name = describe_image(checkout, tree, task).name
-        warn("the image is named by its tag here, and by its digest when submitted")
-        return f"{address}/{name}" if address else name
-    if not address:
-        stage.require("registry")
-    return pinned_image(checkout, tree, task, str(address))
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -200,12 +106,13 @@ def _check_flags(args: argparse.Namespace) -> None:
             raise UserError(f"--set {key}: that cannot be set{other}")
 
 
-def _again(args: argparse.Namespace, name: str) -> str:
-    stage = f" --stage {args.stage}" if args.stage else ""
-    return f"./strata job {args.task}{stage} --name {name} --wait"
+def _again(arguments: Sequence[str], args: argparse.Namespace, name: str) -> str:
+    """Spell the same command for the same job."""
+    named = () if args.name else ("--name", name)
+    return shlex.join(["./strata", "job", *arguments, *named])
 
 
-def _tell(submitted: Submitted, job: _Job, as_json: bool) -> None:
+def _tell(submitted: Submitted, job: TaskJob, as_json: bool) -> None:
     write = warn if as_json else say
     state = (
         submitted.status if submitted.is_new else f"there already, {submitted.status}"
@@ -218,7 +125,7 @@ def _tell(submitted: Submitted, job: _Job, as_json: bool) -> None:
         write(f"  image       {job.image}")
 
 
-def _as_json(submitted: Submitted, job: _Job) -> dict[str, Any]:
+def _as_json(submitted: Submitted, job: TaskJob) -> dict[str, Any]:
     return {
         "name": submitted.name,
         "status": submitted.status,

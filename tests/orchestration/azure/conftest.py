@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
-from azure.ai.ml import MLClient
 
 from orchestration.azure.connection import connect
 from orchestration.azure.documents import AzureFile, read_azure_file
@@ -20,6 +19,10 @@ from tests.orchestration.azure.service import (
     Service,
     serve,
 )
+
+# Not before the service is there: it is led to it while it is loaded.
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
 
 CONFIG = f"""\
 azure:

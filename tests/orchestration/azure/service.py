@@ -206,9 +206,9 @@ class Service:
             return (200 if old else 201), {}, self.resources[path]
         self._add(path, body, "Succeeded")
         operation = f"/operations/{len(self.operations) + 1}"
-        self.operations[operation] = 1
+        self.operations[operation] = 1  # so often it is still in progress
         headers = {"Azure-AsyncOperation": f"{self.url}{operation}?api-version=1"}
-        headers["Retry-After"] = "0"
+        headers["Retry-After"] = "1"  # it takes none for half a minute
         answer = copy.deepcopy(self.resources[path])
         answer["properties"]["provisioningState"] = "Updating" if old else "Creating"
         return (200 if old else 201), headers, answer
@@ -246,7 +246,10 @@ class Service:
             "name": path.rpartition("/")[2],
             "type": "Microsoft.MachineLearningServices/" + "/".join(kinds),
             "properties": properties,
-            "systemData": {"createdAt": "2026-01-01T00:00:00Z"},
+            "systemData": {
+                "createdAt": "2026-01-01T00:00:00Z",
+                "lastModifiedAt": "2026-01-01T00:00:00Z",
+            },
         }
 
     def page(self, path: str, start: int) -> dict[str, Any]:
@@ -371,7 +374,7 @@ class _Handler(BaseHTTPRequestHandler):
             left = service.operations[path]
             service.operations[path] -= 1
             status = "InProgress" if left > 0 else "Succeeded"
-            return 200, {"Retry-After": "0"}, {"status": status}
+            return 200, {"Retry-After": "1"}, {"status": status}
         if path.startswith("/history/"):
             return 200, {}, service.look_at(path.split("/")[-2])
         return self._resource(path, query, body)

@@ -74,6 +74,7 @@ def test_a_dry_run_prints_the_job_and_asks_nobody(
     assert job["tags"]["commit"] == checkout.git("rev-parse", "HEAD")
     assert job["tags"]["changed"] == "false"
     assert job["tags"]["who"] == "gardener"
+    assert job["properties"]["mlflow.source.git.branch"] == "main"
     code = Path(job["code"])
     assert code.name == "src"
     staged = [path for path in code.parent.rglob("*") if path.is_file()]
@@ -104,6 +105,18 @@ def test_a_job_is_submitted_with_its_image_by_digest(
     assert "\x1b" not in done.errors
 
 
+def test_an_image_that_is_not_pushed_is_told_with_the_way_out(
+    checkout: SmallCheckout, service: Service
+) -> None:
+    done = checkout.strata("job", "apples")
+
+    assert done.status == 2
+    way_out = f"./strata image apples --push --registry {service.registry}\n"
+    assert f"is not in the registry; {way_out}" in done.errors
+    assert service.requests == []
+
+
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -119,7 +132,6 @@ def test_a_job_is_submitted_with_its_image_by_digest(
         (("--stage", "prod"), "config/prod.yaml does not exist"),
         (("--file", "nowhere.yaml"), "nowhere.yaml does not exist"),
         (("--name", "A b"), "--name A b: takes small letters"),
-        ((), "is not in the registry; ./strata image apples --push --registry 127"),
     ],
 )
 def test_a_wrong_request_is_told_in_a_line_and_submits_nothing(
@@ -257,10 +269,12 @@ class TestWaiting:
 
         assert lost.status == 1
         (name,) = service.jobs
-        assert f"./strata job apples --name {name} --wait" in lost.errors
+        again = f"./strata job apples --image {PINNED} --name {name}"
+        assert f"job {name} may have been submitted; to make sure: {again}\n" in (
+            lost.errors
+        )
         service.faults = []
-        again = ("job", "apples", "--image", PINNED, "--name", name)
-        done = signed_in.strata(*again)
+        done = signed_in.strata(*again.split()[1:])
         assert done.status == 0, done.errors
         assert f"job {name}: there already, Starting" in done.output
         assert list(service.jobs) == [name]

@@ -1,0 +1,127 @@
+"""Other resources of a workspace, from files in the YAML of Azure ML's command line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestration.azure.connection import reported
+from orchestration.azure.documents import AzureFile, FileError, load
+from orchestration.names import nearest
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+_SCHEMA = re.compile(r"https://azuremlschemas\.azureedge\.net/\w+/(\w+)\.schema\.json")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource.
+
+    Attributes:
+        name: What it is called.
+        loader: The function of azure-ai-ml that loads one.
+        operations: What its client calls the operations on such resources.
+        method: The one of them that makes or changes one.
+    """
+
+    name: str
+    loader: str
+    operations: str
+    method: str = "begin_create_or_update"
+
+
+_AT_ONCE = "create_or_update"
+_BATCH = Kind("batch deployment", "load_batch_deployment", "batch_deployments")
+_COMPUTE = Kind("compute", "load_compute", "compute")
+_DATASTORE = Kind("datastore", "load_datastore", "datastores", _AT_ONCE)
+_DEPLOYMENT = Kind("online deployment", "load_online_deployment", "online_deployments")
+_ENDPOINT = Kind("online endpoint", "load_online_endpoint", "online_endpoints")
+SCHEDULE = Kind("schedule", "load_schedule", "schedules")
+WORKSPACE = Kind("workspace", "load_workspace", "workspaces", "begin_create")
+# By the last part of $schema, as the reference of the YAML schemas has them.
+KINDS = {
+    "amlCompute": _COMPUTE,
+    "azureBlob": _DATASTORE,
+    "azureDataLakeGen2": _DATASTORE,
+    "azureFile": _DATASTORE,
+    "batchDeployment": _BATCH,
+    "batchEndpoint": Kind("batch endpoint", "load_batch_endpoint", "batch_endpoints"),
+    "computeInstance": _COMPUTE,
+    "data": Kind("data asset", "load_data", "data", _AT_ONCE),
+    "environment": Kind("environment", "load_environment", "environments", _AT_ONCE),
+    "kubernetesCompute": _COMPUTE,
+    "kubernetesOnlineDeployment": _DEPLOYMENT,
+    "kubernetesOnlineEndpoint": _ENDPOINT,
+    "managedOnlineDeployment": _DEPLOYMENT,
+    "managedOnlineEndpoint": _ENDPOINT,
+    "model": Kind("model", "load_model", "models", _AT_ONCE),
+    "modelBatchDeployment": Kind(
+        "batch deployment", "load_model_batch_deployment", "batch_deployments"
+    ),
+    "schedule": SCHEDULE,
+    "workspace": WORKSPACE,
+}
+
+
+def kind_of(file: AzureFile) -> Kind:
+    """Tell by its ``$schema`` what a file is of.
+
+    Raises:
+        FileError: It names none, or one that cannot be applied.
+    """
+    schema = file.data.get("$schema")
+    found = _SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
+    if found is None:
+        example = "https://azuremlschemas.azureedge.net/latest/data.schema.json"
+        raise FileError([file.at("$schema", f"takes a schema, such as {example}")])
+    name = found[1]
+    if name in ("commandJob", "pipelineJob"):
+        message = "it is a job; ./strata job TASK --file FILE submits it"
+        raise FileError([file.at("$schema", message)])
+    if name not in KINDS:
+        hint = nearest(name, list(KINDS))
+        known = ", ".join(sorted(KINDS))
+        message = f"{name} cannot be applied{hint}; these can: {known}"
+        raise FileError([file.at("$schema", message)])
+    return KINDS[name]
+
+
+def load_resource(kind: Kind, file: AzureFile, data: Mapping[str, Any]) -> Any:
+    """Have azure-ai-ml load a resource, which checks it against its schema.
+
+    Raises:
+        FileError: It does not fit.
+    """
+    # The package itself gives most of them, and not those of schedules.
+    from azure.ai.ml.entities import _load_functions
+
+    return load(getattr(_load_functions, kind.loader), file, data)
+
+
+def apply(client: MLClient, kind: Kind, resource: Any) -> Any:
+    """Make a resource, or change it to what it is to be.
+
+    Args:
+        client: The workspace's client.
+        kind: What it is.
+        resource: What :func:`load_resource` gave.
+
+    Returns:
+        The resource as the service has it.
+
+    Raises:
+        UserError: The service refuses it.
+        RunError: The service, or the way to it, failed.
+    """
+    with reported(f"{kind.name} {resource.name}"):
+        # Its colours and dots would mix with our lines.
+        with contextlib.redirect_stderr(io.StringIO()):
+            make = getattr(getattr(client, kind.operations), kind.method)
+            made = make(resource)
+            return made if kind.method == _AT_ONCE else made.result()

@@ -1,0 +1,174 @@
+"""A task's job as it is submitted: what its file leaves open is filled in.
+
+That is the code (the task's closure and nothing else), the image by its digest, the
+experiment of the branch, the stage's compute, and tags that say what it was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestration.azure.documents import AzureFile, read_azure_file, with_settings
+from orchestration.azure.job_files import check_job
+from orchestration.branches import EXPERIMENT, name_for_branch
+from orchestration.checkout import Checkout
+from orchestration.pipelines.keys import key_of
+from orchestration.runs import new_run_id, user_name
+from orchestration.stages import Stage
+from orchestration.target_graph import Tree
+from orchestration.tasks import Task
+from orchestration.workspaces import provide_workspace
+
+DETACHED = "detached"
+_FORMAT = "job/1"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What whoever submits has chosen.
+
+    Attributes:
+        settings: ``PATH=VALUE`` each; what they name stays as they say.
+        image: An image by its digest; None takes the task's own.
+        branch: Another branch than the one that is checked out.
+        name: The job's name; None makes a fresh one.
+        is_offline: Name the image by its tag, without asking the registry.
+    """
+
+    settings: Sequence[str] = ()
+    image: str | None = None
+    branch: str | None = None
+    name: str | None = None
+    is_offline: bool = False
+
+
+@dataclass(frozen=True)
+class TaskJob:
+    """A job, ready to be submitted.
+
+    Attributes:
+        file: Where it comes from.
+        data: All that it says.
+        image: The image that it runs in; None if it names environments instead.
+    """
+
+    file: AzureFile
+    data: dict[str, Any]
+    image: str | None
+
+
+def compose_job(
+    checkout: Checkout,
+    tree: Tree,
+    stage: Stage,
+    task: Task,
+    path: Path,
+    choices: Choices,
+) -> TaskJob:
+    """Fill in a job: a command, or a pipeline whose commands are the task's.
+
+    Args:
+        checkout: The checkout.
+        tree: Its state.
+        stage: Where the job is to go.
+        task: The task whose job it is.
+        path: The job's file.
+        choices: What has been chosen otherwise.
+
+    Raises:
+        UserError: The file or a choice is wrong, or the image is not in the registry.
+        RunError: The registry does not answer.
+    """
+    file = read_azure_file(path, name_in(checkout.root, path))
+    data = with_settings(file, choices.settings)
+    chosen = {setting.partition("=")[0] for setting in choices.settings}
+    commands = check_job(file, data, checkout.root, task.files)
+    image = choices.image
+    for where, (command, code) in commands.items():
+        if code is not None:
+            folder = provide_workspace(checkout, tree, task.files, {})
+            command["code"] = str(folder / code)
+        if f"{where}environment" not in chosen:
+            image = image or _image(checkout, tree, stage, task, choices.is_offline)
+            command["environment"] = {"image": image}
+        if f"{where}compute" not in chosen and isinstance(command.get("compute"), str):
+            named = command["compute"].removeprefix("azureml:")
+            known = stage.values.azure.compute
+            command["compute"] = f"azureml:{known.get(named, named)}"
+    branch = choices.branch or checkout.branch() or DETACHED
+    if "experiment_name" not in chosen:
+        data["experiment_name"] = name_for_branch(EXPERIMENT, task.name, branch)
+    kept = data.get("tags")
+    data["tags"] = {
+        **(kept if isinstance(kept, dict) else {}),
+        **_tags(checkout, tree, task, file, branch),
+        "stage": stage.name,
+    }
+    if "commit" in data["tags"]:
+        data["properties"] = {**_git_properties(data["tags"]), **_mapping(data)}
+    run_id = new_run_id(datetime.now(UTC))
+    fresh = f"{task.name.replace('/', '-')}-{run_id}".lower()
+    return TaskJob(file, {**data, "name": choices.name or fresh}, image)
+
+
+def name_in(root: Path, path: Path) -> str:
+    """Call a file by its place in the tree, or by its path if it lies elsewhere."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _mapping(data: dict[str, Any]) -> dict[str, Any]:
+    given = data.get("properties")
+    return given if isinstance(given, dict) else {}
+
+
+def _git_properties(tags: dict[str, str]) -> dict[str, str]:
+    """Give what the studio shows as the job's source.
+
+    Otherwise azure-ai-ml asks git in whatever folder the command was typed, and sends
+    the remote's address as well, which may have a password in it.
+    """
+    return {
+        "mlflow.source.git.branch": tags["branch"],
+        "mlflow.source.git.commit": tags["commit"],
+        "azureml.git.dirty": tags["changed"].capitalize(),
+    }
+
+
+def _tags(
+    checkout: Checkout, tree: Tree, task: Task, file: AzureFile, branch: str
+) -> dict[str, str]:
+    """Say what the job is made from, and by whom."""
+    closure = {
+        "format": _FORMAT,
+        "code": {name: list(tree.files[name]) for name in task.files},
+        "requirements": hashlib.sha256(task.requirements.encode()).hexdigest(),
+    }
+    tags = {"task": task.name, "branch": branch, "closure": key_of(closure)}
+    commit = checkout.commit()
+    if commit is not None:
+        tags["commit"] = commit
+        made_from = [*task.files, *([file.name] if file.name in tree.files else [])]
+        changed = checkout.has_changes(made_from)
+        tags["changed"] = "true" if changed else "false"
+    return {**tags, "who": user_name()}
+
+
+def _image(
+    checkout: Checkout, tree: Tree, stage: Stage, task: Task, is_offline: bool
+) -> str:
+    """Name the task's image by its digest, or offline by its tag."""
+    from orchestration.images.references import describe_image, pinned_image
+
+    address = stage.values.registry or os.environ.get("STRATA_REGISTRY")
+    if is_offline:
+        name = describe_image(checkout, tree, task).name
+        return f"{address}/{name}" if address else name
+    if not address:
+        (address,) = stage.require("registry")
+    return pinned_image(checkout, tree, task, address)
