@@ -26,7 +26,7 @@ STORE, PLAN = "s3://models/strata", "file:" + "1" * 64
 
 def pipeline(**changes: dict[str, Any]) -> Pipeline:
     """The kitchen, with changed keys of steps."""
-    steps = {name: {**step} for name, step in PIPELINE["steps"].items()}
+    steps: dict[str, Any] = json.loads(json.dumps(PIPELINE["steps"]))
     for name, values in changes.items():
         steps[name] |= values
     return Pipeline.model_validate_json(json.dumps({"steps": steps}))
