@@ -13,6 +13,8 @@ from orchestration.pipelines.planning import StepPlan
 from orchestration.pipelines.why import Difference, nearest_record, text_diff
 from orchestration.store.errors import StoreError
 
+_NAMED = 10
+
 
 def main(arguments: Sequence[str]) -> None:
     """Compare a step's key with that of the nearest earlier record.
@@ -62,6 +64,13 @@ def main(arguments: Sequence[str]) -> None:
             say(f"  {difference}")
             for line in _diff(opened, difference):
                 say(f"    {line}")
+    if plan.items is not None:
+        names = [item.name for item in plan.missing_items]
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        say(
+            f"  of {len(plan.items):,} items {len(names):,} run: "
+            f"{', '.join(names[:_NAMED]) or 'none'}{more}"
+        )
 
 
 def _diff(opened: Opened, difference: Difference) -> list[str]:
@@ -104,4 +113,5 @@ def _as_json(
             }
             for one in found
         ],
+        "items": [item.name for item in plan.missing_items],
     }

@@ -160,7 +160,7 @@ def test_one_video_more_costs_one(
     why = domains.strata(
         *("why", BAD_PIXELS, "extract", "--profile", "full", "--store", str(store))
     )
-    assert last.name in why.output
+    assert f"of 101 items 1 run: {last.name}\n" in why.output
     second = domains.run(BAD_PIXELS, store, *part)["steps"]
     assert {name: step["ran"] for name, step in second.items()} == {
         "extract": 1,
