@@ -15,7 +15,7 @@ from orchestration.store.objects import open_objects
 from orchestration.target_graph import read_tree
 from orchestration.tasks import find_tasks
 from tests.end_to_end.conftest import LocalRegistry
-from tests.end_to_end.domains import BAD_PIXELS, TASKS, Domains, outputs_of
+from tests.end_to_end.domains import BAD_PIXELS, ITEM2VEC, Domains, outputs_of
 from tests.orchestration.platforms import pipeline_jobs, workflows
 from tests.orchestration.store.conftest import (
     Server,
@@ -37,7 +37,7 @@ _PLAIN = (
 )
 
 
-@pytest.fixture(params=["s3", "az"])
+@pytest.fixture
 def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty store on S3, and on Azure Blob."""
     if request.param == "az":
@@ -64,7 +64,7 @@ def stage(domains: Domains, registry: LocalRegistry) -> dict[str, str]:
     return {secrets[name]["key"]: os.environ[name] for name in own}
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture
 def task(
     request: pytest.FixtureRequest, domains: Domains, registry: LocalRegistry
 ) -> str:
@@ -82,7 +82,19 @@ def environment_of(domains: Domains, task: str) -> Path:
     return provide_environment(checkout.cache, found.requirements, print)
 
 
-@pytest.mark.parametrize("platform", ["argo", "azureml"])
+# The larger task once on each platform and in each kind of bucket.
+@pytest.mark.parametrize(
+    ("task", "platform", "bucket"),
+    [
+        (ITEM2VEC, "argo", "s3"),
+        (ITEM2VEC, "argo", "az"),
+        (ITEM2VEC, "azureml", "s3"),
+        (ITEM2VEC, "azureml", "az"),
+        (BAD_PIXELS, "argo", "s3"),
+        (BAD_PIXELS, "azureml", "az"),
+    ],
+    indirect=["task", "bucket"],
+)
 def test_a_platform_gives_what_docker_and_this_machine_give(
     platform: str,
     bucket: str,
