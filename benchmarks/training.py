@@ -40,12 +40,13 @@ from torchvision import transforms
 from torchvision.datasets import MNIST
 
 from common.command_line import Parser, positive_int, run, say
+from common.fitting import FitSettings
 from common.progress import ProgressCallback
 from common.threads import worthwhile_threads
 from common.training import TensorTrainer, predict, select_device
 from domains.digit_recognition import options
 from domains.digit_recognition.data import load_samples, split_validation
-from domains.digit_recognition.fitting import Settings, fit
+from domains.digit_recognition.fitting import fit
 from domains.digit_recognition.mnist import FILES, load_mnist
 from domains.digit_recognition.models import build_model, to_inputs
 
@@ -169,14 +170,14 @@ def _time_ours(dataset: TensorDataset, batch_size: int) -> float:
 def _learn_mnist(data_path: Path) -> dict[str, Any]:
     epochs = options.EPOCHS["mnist"]
     _forget_gpu_memory()
-    settings = Settings("cnn", epochs, options.BATCH_SIZE, options.LEARNING_RATE)
+    settings = FitSettings(epochs, options.BATCH_SIZE, options.LEARNING_RATE)
     start = time.perf_counter()
     samples = load_samples("mnist", "train", data_path)
     training, validation = split_validation(samples, settings.seed)
     loaded = _seconds_since(start)
-    result = fit(settings, training, validation, _ignore)
+    result = fit("cnn", settings, training, validation, _ignore)
     fitted = _seconds_since(start)
-    model = build_model(settings.model)
+    model = build_model("cnn")
     model.load_state_dict(result.weights)
     test = load_samples("mnist", "test", data_path)
     probabilities = predict(model, to_inputs(test.images), select_device("auto"))

@@ -32,8 +32,8 @@ from domains.digit_recognition import options
 from domains.digit_recognition.prepared import source_of
 
 if TYPE_CHECKING:
+    from common.fitting import Fit
     from domains.digit_recognition.data import Samples
-    from domains.digit_recognition.fitting import Fit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,17 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_output_folder(args.output_path, "train")
 
     # Only now: torch takes seconds, and neither --help nor a wrong flag needs it.
+    from common.fitting import FitSettings
     from common.training import select_device
     from domains.digit_recognition.data import load_samples, split_validation
-    from domains.digit_recognition.fitting import Settings, fit
+    from domains.digit_recognition.fitting import fit
 
     select_device(args.device, args.mixed_precision)
     training, validation = split_validation(
         load_samples(args.dataset, "train", args.data_path, args.limit), args.seed
     )
     test = load_samples(args.dataset, "test", args.data_path, args.limit)
-    settings = Settings(
-        model=args.model,
+    settings = FitSettings(
         epochs=args.epochs,
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folder = stack.enter_context(output_folder(args.output_path, this_run))
         counts = f"{len(training):,} training, {len(validation):,} validation"
         say(f"{source}: {counts}, {len(test):,} test images")
-        result = fit(settings, training, validation, write_line=say)
+        result = fit(args.model, settings, training, validation, write_line=say)
         if folder is None:
             return
         scores = _write_results(folder, args, source, result, test)

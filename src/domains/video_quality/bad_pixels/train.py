@@ -32,8 +32,8 @@ from common.task_scripts import (
 from domains.video_quality.bad_pixels import options
 
 if TYPE_CHECKING:
+    from common.fitting import Fit
     from domains.video_quality.bad_pixels.feature_maps import FeatureMaps
-    from domains.video_quality.bad_pixels.fitting import Fit
     from domains.video_quality.bad_pixels.splitting import Split
 
 
@@ -56,10 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_output_folder(args.output_path, "train")
 
     # Only now: torch takes seconds, and neither --help nor a wrong flag needs it.
+    from common.fitting import FitSettings
     from common.training import select_device
     from domains.video_quality.bad_pixels.defects import HEALTHY
     from domains.video_quality.bad_pixels.feature_maps import find_maps
-    from domains.video_quality.bad_pixels.fitting import Settings, fit
+    from domains.video_quality.bad_pixels.fitting import fit
     from domains.video_quality.bad_pixels.samples import collect
     from domains.video_quality.bad_pixels.splitting import (
         TRAINING,
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for part, taken in samples.items():
         if (taken.labels == HEALTHY).all():
             raise UserError(f"the videos for {part} have no defects; name more videos")
-    settings = Settings(
+    settings = FitSettings(
         epochs=args.epochs,
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,

@@ -52,7 +52,7 @@ def test_two_processes_train_as_one(scratch: Path) -> None:
     distributed = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
     screen = _train(distributed, "two")
     # They worked together, and one of them spoke and wrote.
-    assert screen.count("on 2 processes of 1 thread") == 1
+    assert screen.count("on 2 x CPU (1 thread)") == 1
     assert screen.count("epoch 4/4") == screen.count("Written to") == 1
     names = {"described", "extracted", "made", "one", "two"}
     assert set(os.listdir(scratch)) == names
