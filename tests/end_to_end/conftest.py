@@ -42,6 +42,8 @@ def patience() -> None:
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchard]:
     with scratch_tree(tmp_path_factory.mktemp("orchard") / "tree") as tree:
         tree.write(SOURCES)
+        # It says so when it sets itself up, which is nothing that a test expects.
+        tree.run("./strata", "--help")
         orchard = Orchard(tree)
         orchard.refresh()
         tree.git("init", "--quiet", "--initial-branch", "main")
