@@ -15,6 +15,7 @@ from orchestration.names import nearest
 _COMMANDS = {
     "plan": "say what of a pipeline is cached, what would run, and why",
     "run": "run a pipeline; what has not changed is taken from the store",
+    "follow": "follow a run that was submitted to a platform",
     "why": "say what differs, for a step that would run",
     "dag": "draw a pipeline",
     "runs": "list the runs that there were",

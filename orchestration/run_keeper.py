@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from orchestration.running import Watcher
+from orchestration.step_end import StepEnd
 from orchestration.store.store import Store
 
 # Between two writes. To write at the end of each step would take as long as the square
@@ -90,3 +92,30 @@ class RunKeeper:
         # The steps are copied in one go, as others end while it is written.
         document = {**self._document, "steps": dict(self._document["steps"])}
         self._store.remember_run(self._pipeline, document["id"], document)
+
+
+class KeepingWatcher:
+    """Has each step written down as it ends, and passes on what it is told.
+
+    Args:
+        keeper: Keeps the run's document.
+        watcher: Is told everything.
+    """
+
+    def __init__(self, keeper: RunKeeper, watcher: Watcher) -> None:
+        self._keeper = keeper
+        self._watcher = watcher
+
+    def started(self, step: str, reason: str, items: int | None) -> None:
+        """Keep what has ended until now, which this one may need."""
+        self._keeper.write_soon()
+        self._watcher.started(step, reason, items)
+
+    def advanced(self, step: str, done: int, items: int | None) -> None:
+        """Pass it on."""
+        self._watcher.advanced(step, done, items)
+
+    def ended(self, step: str, end: StepEnd) -> None:
+        """Keep how a step ended, for those who look and for garbage collection."""
+        self._keeper.add_step(step, end.to_document(step))
+        self._watcher.ended(step, end)

@@ -26,6 +26,7 @@ from orchestration.pipelines.planning import (
     items_of,
 )
 from orchestration.pipelines.spec import Step
+from orchestration.step_end import StepEnd, cached_end, input_references
 from orchestration.store.content import Content, read_content
 from orchestration.store.store import Store
 
@@ -57,46 +58,14 @@ class Shard:
         return [item for item in mine if item.outputs is None]
 
 
-@dataclass(frozen=True)
-class StepEnd:
-    """How a step ended.
-
-    Attributes:
-        task: The task that its script belongs to.
-        state: cached, done, failed, stopped, shared (a part of its items is done), or
-            skipped (what it needs failed, or the run ended).
-        reason: Why it ran.
-        key: Its key, if it came so far.
-        outputs: Reference and size of each output.
-        seconds: How long its commands took; 0 if none ran.
-        message: Why it failed; the first line says it, the others are its log's last.
-        log: The log's reference in the store, if it is there.
-        items: Key of each item that there is a result of, for a step that maps.
-        ran: How many of its items ran.
-        inputs: Reference of each input, by name.
-    """
-
-    task: str
-    state: str
-    reason: str = ""
-    key: str | None = None
-    outputs: Outputs = field(default_factory=dict)
-    seconds: float = 0.0
-    message: str = ""
-    log: str | None = None
-    items: Mapping[str, str] | None = None
-    ran: int = 0
-    inputs: Mapping[str, str] = field(default_factory=dict)
-
-
 class Watcher(Protocol):
     """Is told how a run goes."""
 
     def started(self, step: str, reason: str, items: int | None) -> None:
         """A step has begun to run; with how many items, if it maps."""
 
-    def advanced(self, step: str, done: int) -> None:
-        """So many items of a step are done."""
+    def advanced(self, step: str, done: int, items: int | None) -> None:
+        """So many items of a step are done, of so many."""
 
     def ended(self, step: str, end: StepEnd) -> None:
         """A step has ended."""
@@ -110,6 +79,7 @@ class _Running:
     provided: Provided
     code_reference: str
     waiting: deque[ItemPlan | None]
+    items: int | None = None
     attempts: dict[str | None, int] = field(default_factory=dict)
     under_way: int = 0
     outputs: dict[str, Outputs] = field(default_factory=dict)
@@ -252,31 +222,20 @@ class PipelineRun:
 
     def _start(self, plan: StepPlan) -> None:
         if plan.state == "cached":
-            self._end(
-                plan.name,
-                StepEnd(
-                    plan.code.task,
-                    "cached",
-                    "",
-                    plan.key,
-                    plan.outputs,
-                    inputs=_references(plan),
-                ),
-            )
+            self._end(plan.name, cached_end(plan))
             return
         step = self._planner.pipeline.steps[plan.name]
         provided = self._engine.provide(step, plan)
         code = self._code_reference(plan, step, provided)
         running = _Running(plan, provided, code, deque([None]))
         self._move_inputs(running)
-        items = None
         if plan.items is not None:
             running.waiting = deque(
                 plan.missing_items
                 if self._shard is None
                 else self._shard.of_items(plan.items)
             )
-            items = len(running.waiting)
+            running.items = len(running.waiting)
             for item in plan.items:
                 if item.outputs is not None:
                     running.outputs[item.name] = item.outputs
@@ -284,7 +243,7 @@ class PipelineRun:
             shared = self._planner.shared_document(plan)
             self._store.add_text(canonical(shared))
         self._running[plan.name] = running
-        self._watcher.started(plan.name, plan.reason, items)
+        self._watcher.started(plan.name, plan.reason, running.items)
         if not running.waiting:
             self._finish(running)
 
@@ -410,7 +369,7 @@ class PipelineRun:
             if item is None:
                 running.outputs[""] = result.outputs
             running.ended += 1
-            self._watcher.advanced(name, running.ended)
+            self._watcher.advanced(name, running.ended, running.items)
         if running.under_way or (running.waiting and not self._is_given_up(running)):
             return
         if running.failure is not None:
@@ -462,7 +421,7 @@ class PipelineRun:
                 log=log,
                 items=self._done_items(running),
                 ran=running.ran,
-                inputs=_references(running.plan),
+                inputs=input_references(running.plan),
             ),
         )
 
@@ -479,7 +438,7 @@ class PipelineRun:
                 seconds=running.seconds,
                 items=self._done_items(running),
                 ran=running.ran,
-                inputs=_references(plan),
+                inputs=input_references(plan),
             ),
         )
 
@@ -513,7 +472,7 @@ class PipelineRun:
                 running.seconds,
                 items=items,
                 ran=running.ran,
-                inputs=_references(plan),
+                inputs=input_references(plan),
             ),
         )
 
@@ -568,7 +527,3 @@ def _read_code(folder: Path) -> Content:
 def _is_code_of(plan: StepPlan, code: Content) -> bool:
     found = {e.path: (e.digest, e.kind == "executable") for e in code.entries}
     return found == {name: tuple(state) for name, state in plan.code.files.items()}
-
-
-def _references(plan: StepPlan) -> dict[str, str]:
-    return {name: one.reference for name, one in sorted(plan.inputs.items())}

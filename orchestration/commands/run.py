@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from common.command_line import Parser, positive_int, say
-from common.errors import RunError, UserError
-from orchestration.engines.choice import add_engine, make_engine
+from common.command_line import Parser, positive_int
+from common.errors import UserError
+from orchestration.engines.choice import PLATFORMS, add_engine, make_engine
 from orchestration.engines.engine import Engine
+from orchestration.images.references import pinned
 from orchestration.launcher.launch import references
 from orchestration.pipelines.flags import check_scripts
 from orchestration.pipelines.opening import Opened, open_pipeline, pipeline_parser
 from orchestration.pipelines.planning import Outputs, Planner, StepPlan
 from orchestration.pipelines.progress import ProgressScreen
-from orchestration.run_keeper import RunKeeper
-from orchestration.running import PipelineRun, StepEnd
+from orchestration.run_keeper import KeepingWatcher, RunKeeper
+from orchestration.run_summary import DONE, report
+from orchestration.running import PipelineRun
 from orchestration.runs import begin_document, new_run_id, run_folder, user_name
+from orchestration.stages import add_stage, load_stage
+from orchestration.step_end import cached_end
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -31,125 +36,162 @@ def main(arguments: Sequence[str]) -> None:
         RunError: A step failed, or what it needs cannot be had.
     """
     args = _parser().parse_args(arguments)
+    _check_flags(args)
     opened = open_pipeline(args)
     for step in (*args.only, *args.start, *args.until):
         opened.check_step(step)
     started = datetime.now(UTC)
     run_id = new_run_id(started)
     width = max(map(len, opened.pipeline.steps))
+    run = _run_on_platform if args.engine in PLATFORMS else _run_here
     with (
         run_folder(opened.checkout.cache, run_id) as folder,
         ProgressScreen(width) as screen,
     ):
-        engine = make_engine(args.engine, opened, folder, screen.tell)
-        planner = opened.planner(engine.platform(), args.force)
-        selected = select(planner, args.only, args.start, args.until)
-        known = _known(opened, planner, selected, screen.tell)
-        plans = list(planner.plan(known, selected))
-        _check(opened, plans, engine)
-        document = begin_document(
-            opened.checkout,
-            opened.store,
-            run_id,
-            pipeline=opened.name,
-            profile=args.profile,
-            settings=args.set,
-            params=dict(opened.pipeline.params),
-            engine=engine.name,
-            order=planner.order,
-            known={name: dict(outputs) for name, outputs in known.items()},
-        )
-        keeper = RunKeeper(opened.store, opened.name, document)
-        run = PipelineRun(
-            planner,
-            engine,
-            opened.store,
-            folder,
-            opened.checkout.cache / "inputs",
-            args.jobs,
-            args.keep_going,
-            selected,
-            known,
-            {"run": run_id, "commit": document["commit"] or "", "user": user_name()},
-            _Watcher(keeper, screen),
-            {plan.name: plan for plan in plans if plan.state == "cached"},
-        )
-        with keeper:
-            start = time.monotonic()
-            state = "stopped"
-            try:
-                ends = run.execute()
-                failed = any(
-                    end.state not in ("cached", "done") for end in ends.values()
-                )
-                state = "failed" if failed else "done"
-            except Exception:
-                state = "failed"
-                raise
-            finally:
-                keeper.end(
-                    state=state,
-                    finished=datetime.now(UTC).isoformat(),
-                    seconds=round(time.monotonic() - start, 3),
-                )
-    if args.json:
-        say(json.dumps(document, indent=2, sort_keys=True))
-    else:
-        _say_summary(run_id, ends, document["seconds"])
-    if state == "failed":
-        names = [name for name, end in ends.items() if end.state == "failed"] or [
-            name for name, end in ends.items() if end.state != "cached"
-        ]
-        raise RunError(
-            f"{', '.join(names)} failed; ./strata logs {run_id} {names[0]} has the "
-            "log, and the same command goes on from here"
-        )
+        document = run(args, opened, run_id, folder, screen)
+    report(document, args.json)
 
 
-class _Watcher:
-    """Has each step written down as it ends, and passes on what it is told.
-
-    Args:
-        keeper: Keeps the run's document.
-        screen: Is told everything.
-    """
-
-    def __init__(self, keeper: RunKeeper, screen: ProgressScreen) -> None:
-        self._keeper = keeper
-        self._screen = screen
-
-    def started(self, step: str, reason: str, items: int | None) -> None:
-        """Keep what has ended until now, which this one may need."""
-        self._keeper.write_soon()
-        self._screen.started(step, reason, items)
-
-    def advanced(self, step: str, done: int) -> None:
-        """Pass it on."""
-        self._screen.advanced(step, done)
-
-    def ended(self, step: str, end: StepEnd) -> None:
-        """Keep how a step ended, for those who look and for garbage collection."""
-        self._keeper.add_step(step, step_document(step, end))
-        self._screen.ended(step, end)
-
-
-def step_document(name: str, end: StepEnd) -> dict[str, Any]:
-    """Say of a step what a run's document keeps."""
-    document: dict[str, Any] = {
-        "task": end.task,
-        "step": name,
-        "state": end.state,
-        "key": end.key,
-        "reason": end.reason,
-        "seconds": round(end.seconds, 3),
-        "inputs": dict(end.inputs),
-        "outputs": {key: dict(value) for key, value in end.outputs.items()},
-        "message": end.message,
-        "log": end.log,
-    }
-    if end.items is not None:
-        document |= {"items": dict(end.items), "ran": end.ran}
+def _run_here(
+    args: argparse.Namespace,
+    opened: Opened,
+    run_id: str,
+    folder: Path,
+    screen: ProgressScreen,
+) -> dict[str, Any]:
+    """Run it with processes or containers of this machine; give its document."""
+    engine = make_engine(args.engine, opened, folder, screen.tell)
+    planner = opened.planner(engine.platform(), args.force)
+    selected = select(planner, args.only, args.start, args.until)
+    known = _known(opened, planner, selected, screen.tell)
+    plans = list(planner.plan(known, selected))
+    _check(opened, plans, engine)
+    document = _begin(args, opened, run_id, planner)
+    document["known"] = {name: dict(outputs) for name, outputs in known.items()}
+    keeper = RunKeeper(opened.store, opened.name, document)
+    run = PipelineRun(
+        planner,
+        engine,
+        opened.store,
+        folder,
+        opened.checkout.cache / "inputs",
+        args.jobs or os.cpu_count() or 1,
+        args.keep_going,
+        selected,
+        known,
+        {"run": run_id, "commit": document["commit"] or "", "user": user_name()},
+        KeepingWatcher(keeper, screen),
+        {plan.name: plan for plan in plans if plan.state == "cached"},
+    )
+    with keeper:
+        start = time.monotonic()
+        state = "stopped"
+        try:
+            ends = run.execute()
+            state = "done" if all(e.state in DONE for e in ends.values()) else "failed"
+        except Exception:
+            state = "failed"
+            raise
+        finally:
+            keeper.end(
+                state=state,
+                finished=datetime.now(UTC).isoformat(),
+                seconds=round(time.monotonic() - start, 3),
+            )
     return document
+
+
+def _run_on_platform(
+    args: argparse.Namespace,
+    opened: Opened,
+    run_id: str,
+    folder: Path,
+    screen: ProgressScreen,
+) -> dict[str, Any]:
+    """Submit what is not cached, and follow it to its end; give its document."""
+    from orchestration.platforms.rendering import prepare, with_stage_store
+    from orchestration.platforms.submission import follow, new_remote_run, submit
+
+    stage = load_stage(opened.checkout.root, args.stage)
+    opened = with_stage_store(opened, stage, args.store)
+    platform = make_engine("docker", opened, folder, screen.tell).platform()
+    planner = opened.planner(platform)
+    selected = select(planner, args.only, args.start, args.until)
+    plans = list(planner.plan(only=planner.above(*selected)))
+    cached = {plan.name: plan for plan in plans if plan.state == "cached"}
+    _check_left_out(planner, selected, cached)
+    # The packages are the same here: no container is needed to ask a script.
+    local = make_engine("local", opened, folder, screen.tell)
+    _check(opened, [plan for plan in plans if plan.name in selected], local)
+    document = _begin(args, opened, run_id, planner)
+    keeper = RunKeeper(opened.store, opened.name, document)
+    watcher = KeepingWatcher(keeper, screen)
+    without = set(cached) | (set(planner.order) - selected)
+    remote = None
+    if without < set(planner.order):
+        prepared = prepare(
+            opened, stage, platform, args.image, without, run_id, args.keep_going
+        )
+        remote = new_remote_run(args.engine, prepared, document, folder)
+    with keeper:
+        for name in planner.order:
+            if name in selected and name in cached:
+                watcher.ended(name, cached_end(cached[name]))
+        if remote is None:
+            keeper.end(
+                state="done", finished=datetime.now(UTC).isoformat(), seconds=0.0
+            )
+        else:
+            submit(remote, keeper)
+            follow(remote, opened.store, keeper, screen, args.cancel_on_interrupt)
+    return document
+
+
+def _begin(
+    args: argparse.Namespace, opened: Opened, run_id: str, planner: Planner
+) -> dict[str, Any]:
+    return begin_document(
+        opened.checkout,
+        opened.store,
+        run_id,
+        pipeline=opened.name,
+        profile=args.profile,
+        settings=args.set,
+        params=dict(opened.pipeline.params),
+        engine=args.engine,
+        order=planner.order,
+        known={},
+    )
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    on_platform = args.engine in PLATFORMS
+    for flag, given, is_for_platforms in (
+        ("--jobs", args.jobs, False),
+        ("--force", args.force, False),
+        ("--stage", args.stage, True),
+        ("--image", args.image, True),
+        ("--cancel-on-interrupt", args.cancel_on_interrupt, True),
+    ):
+        if given and is_for_platforms != on_platform:
+            engines = PLATFORMS if is_for_platforms else ("local", "docker")
+            raise UserError(f"{flag} is for --engine {' and '.join(engines)}")
+
+
+def _check_left_out(
+    planner: Planner, selected: set[str], cached: Collection[str]
+) -> None:
+    """Make sure that what is left out is there as it is now.
+
+    A container plans for itself, and would not take what a step gave another time.
+    """
+    for name in planner.order:
+        readers = selected & planner.downstream(name)
+        if readers and name not in selected and name not in cached:
+            raise UserError(
+                f"{name} has no results as it is now, which a platform's steps need; "
+                f"run it first (--until {name})"
+            )
 
 
 def select(
@@ -223,27 +265,19 @@ def _check(opened: Opened, plans: Sequence[StepPlan], engine: Engine) -> None:
     check_scripts(opened, wanted, engine)
 
 
-def _say_summary(run_id: str, ends: Mapping[str, StepEnd], seconds: float) -> None:
-    counts: dict[str, int] = {}
-    for end in ends.values():
-        counts[end.state] = counts.get(end.state, 0) + 1
-    parts = [f"{counts[state]} {state}" for state in sorted(counts)]
-    say(f"{', '.join(parts)} in {seconds:.1f} s; ./strata show {run_id}")
-
-
 def _parser() -> Parser:
     parser = pipeline_parser(
         "strata run",
         "Run a pipeline. Steps of which nothing has changed are taken from the store.",
         "./strata run digit_recognition --profile toy --set epochs=3",
     )
-    add_engine(parser)
+    add_engine(parser, with_platforms=True)
     parser.add_argument(
         "--jobs",
         type=positive_int,
-        default=os.cpu_count() or 1,
         metavar="N",
-        help="how many commands run side by side",
+        help="how many commands run side by side; as many as there are cores if left "
+        "out",
     )
     parser.add_argument(
         "--keep-going",
@@ -259,5 +293,18 @@ def _parser() -> Parser:
         parser.add_argument(
             flag, dest=name, action="append", default=[], metavar="STEP", help=text
         )
+    add_stage(parser)
+    parser.add_argument(
+        "--image",
+        type=pinned,
+        metavar="NAME@sha256:DIGEST",
+        help="on a platform: run in this image, not in the one that the task's files "
+        "make",
+    )
+    parser.add_argument(
+        "--cancel-on-interrupt",
+        action="store_true",
+        help="on a platform: Ctrl-C ends the run there; otherwise it goes on",
+    )
     parser.add_argument("--json", action="store_true", help="print the run's document")
     return parser

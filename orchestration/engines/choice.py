@@ -10,15 +10,21 @@ from orchestration.engines.engine import Engine
 from orchestration.engines.local import LocalEngine
 from orchestration.pipelines.opening import Opened
 
+# They take a pipeline as a whole.
+PLATFORMS = ("argo", "azureml")
+_ENGINES = ("docker", "local")
 
-def add_engine(parser: Parser) -> None:
+
+def add_engine(parser: Parser, with_platforms: bool = False) -> None:
     """Add the flag that says what runs the steps."""
+    names = sorted((*_ENGINES, *(PLATFORMS if with_platforms else ())))
     parser.add_argument(
         "--engine",
-        type=one_of("docker", "local"),
+        type=one_of(*names),
         default="local",
-        metavar="{docker,local}",
-        help="what runs the steps: processes of this machine, or containers",
+        metavar=f"{{{','.join(names)}}}",
+        help="what runs the steps: processes of this machine, or containers"
+        + (", here or on a platform" if with_platforms else ""),
     )
 
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from common.command_line import warn
-from orchestration.running import StepEnd
+from orchestration.step_end import StepEnd
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -35,7 +35,6 @@ class ProgressScreen:
         self._width = width
         self._live: Progress | None = None
         self._bars: dict[str, TaskID] = {}
-        self._totals: dict[str, int] = {}
         self._next_line: dict[str, float] = {}
 
     def __enter__(self) -> ProgressScreen:
@@ -56,8 +55,6 @@ class ProgressScreen:
 
     def started(self, step: str, reason: str, items: int | None) -> None:
         """Show that a step runs, and why."""
-        if items is not None:
-            self._totals[step] = items
         self._next_line[step] = time.monotonic() + _PLAIN_EVERY_SECONDS
         if self._live is None and sys.stderr.isatty():
             self._live = _live()
@@ -66,14 +63,13 @@ class ProgressScreen:
         if self._live is not None:
             self._bars[step] = self._live.add_task(step, total=items)
 
-    def advanced(self, step: str, done: int) -> None:
+    def advanced(self, step: str, done: int, items: int | None) -> None:
         """Show how many of a step's items are done."""
         if self._live is not None:
-            self._live.update(self._bars[step], completed=done)
-        elif step in self._totals and time.monotonic() >= self._next_line[step]:
+            self._live.update(self._bars[step], completed=done, total=items)
+        elif items is not None and time.monotonic() >= self._next_line[step]:
             self._next_line[step] = time.monotonic() + _PLAIN_EVERY_SECONDS
-            total = self._totals[step]
-            self._line(f"  {step:<{self._width}}  {done:,} of {total:,} items")
+            self._line(f"  {step:<{self._width}}  {done:,} of {items:,} items")
 
     def ended(self, step: str, end: StepEnd) -> None:
         """Show how a step ended."""

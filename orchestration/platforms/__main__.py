@@ -23,8 +23,10 @@ from common.errors import RunError, UserError
 from orchestration.names import nearest
 from orchestration.pipelines.planning import Outputs, Planner
 from orchestration.platforms.container import ContainerEngine
+from orchestration.platforms.notes import NoteWriter
 from orchestration.platforms.sealed_plan import SealedPlan
-from orchestration.running import PipelineRun, Shard, StepEnd
+from orchestration.running import PipelineRun, Shard
+from orchestration.step_end import StepEnd
 from orchestration.store.store import Store
 
 _DONE = "done.json"
@@ -66,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             selected={args.step},
             known=_earlier(planner, args.step),
             provenance={"run": args.run, "commit": plan.commit, "user": args.user},
-            watcher=_Lines(),
+            watcher=_Lines(
+                NoteWriter(store, args.run, args.shard) if args.run else None
+            ),
             cached={},
             shard=args.shard,
         ).execute()[args.step]
@@ -79,14 +83,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 class _Lines:
-    """Says how it goes, a line for each event, for the platform's log."""
+    """Says how it goes, a line for each event, for the platform's log.
+
+    Args:
+        notes: Takes the same for who follows the run; None if nobody can.
+    """
+
+    def __init__(self, notes: NoteWriter | None) -> None:
+        self._notes = notes
 
     def started(self, step: str, reason: str, items: int | None) -> None:
         """Say why it runs."""
         say(f"{step}: {reason}")
+        if self._notes is not None:
+            self._notes.started(step, reason, items)
 
-    def advanced(self, step: str, done: int) -> None:
-        """Say nothing: the end comes soon enough."""
+    def advanced(self, step: str, done: int, items: int | None) -> None:
+        """Pass it on; in the log the end comes soon enough."""
+        if self._notes is not None:
+            self._notes.advanced(step, done, items)
 
     def ended(self, step: str, end: StepEnd) -> None:
         """Say how it ended."""
@@ -94,6 +109,8 @@ class _Lines:
         say(f"{step}: {end.state}{ran} ({end.seconds:.1f} s)")
         if end.state == "failed":
             say(end.message)
+        if self._notes is not None:
+            self._notes.ended(step, end)
 
 
 def _earlier(planner: Planner, step: str) -> dict[str, Outputs]:

@@ -30,7 +30,8 @@ _USER = 1000  # docker/base makes it
 # What the DNS labels and the labels' values of Kubernetes may be.
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-_NAME_LENGTH = 50  # what Argo adds for pods has to fit as well
+# What Argo adds, or the run's name, has to fit as well into a label's value.
+NAME_LENGTH, RUN_NAME_LENGTH = 50, 40
 # A container whose node is lost starts again; one whose step has failed does not.
 _RETRIES_OF_LOST = 2
 
@@ -63,6 +64,9 @@ class ArgoSettings:
         secrets: Those whose values Kubernetes has.
         labels: Labels of the workflow.
         annotations: Annotations of the workflow, of any text.
+        run: The run that it is, which nothing else is called; None leaves it to Argo to
+            find a name.
+        keep_going: After a failure, go on with what does not depend on it.
     """
 
     images: Mapping[str, str]
@@ -75,6 +79,13 @@ class ArgoSettings:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    run: str | None = None
+    keep_going: bool = False
+
+
+def workflow_name(name: str, run: str) -> str:
+    """Give the name of the workflow that a run is."""
+    return f"{name}-{run.lower()}"
 
 
 def render_workflow(
@@ -112,7 +123,10 @@ def render_workflow(
             templates=[
                 models.Template(
                     name="pipeline",
-                    dag=models.DAGTemplate(tasks=[_task(node) for node in nodes]),
+                    dag=models.DAGTemplate(
+                        tasks=[_task(node) for node in nodes],
+                        fail_fast=False if settings.keep_going else None,
+                    ),
                 ),
                 *(_template(node, settings) for node in nodes),
             ],
@@ -124,7 +138,8 @@ def render_workflow(
                 api_version=_API,
                 kind="Workflow",
                 metadata=models.ObjectMeta(
-                    generate_name=f"{name}-",
+                    generate_name=None if settings.run else f"{name}-",
+                    name=workflow_name(name, settings.run) if settings.run else None,
                     namespace=settings.namespace,
                     labels=labels or None,
                     annotations=annotations or None,
@@ -162,9 +177,9 @@ def _task(node: Node) -> models.DAGTask:
         value = models.Parameter(name="shard", value="{{item}}")
         arguments = models.Arguments(parameters=[value])
     return models.DAGTask(
-        name=_name(node.name),
-        template=_name(node.name),
-        dependencies=[_name(name) for name in node.needs] or None,
+        name=template_name(node.name),
+        template=template_name(node.name),
+        dependencies=[template_name(name) for name in node.needs] or None,
         arguments=arguments,
         with_items=[models.Item(root=shard) for shard in node.shards] or None,
     )
@@ -175,8 +190,9 @@ def _template(node: Node, settings: ArgoSettings) -> models.Template:
     inputs = None
     if node.shards:
         inputs = models.Inputs(parameters=[models.Parameter(name="shard")])
-    arguments = launcher_arguments(node, settings.store, settings.plan, shard)
-    arguments += ["--scratch", _SCRATCH, "--run", "{{workflow.name}}"]
+    run = settings.run or "{{workflow.name}}"
+    arguments = launcher_arguments(node, settings.store, settings.plan, shard, run)
+    arguments += ["--scratch", _SCRATCH]
     code = f"{_LAUNCHER}/code"
     variables = {
         "HOME": _SCRATCH,
@@ -190,7 +206,7 @@ def _template(node: Node, settings: ArgoSettings) -> models.Template:
     )
     mount = models.VolumeMount(name="launcher", mount_path=_LAUNCHER)
     return models.Template(
-        name=_name(node.name),
+        name=template_name(node.name),
         inputs=inputs,
         active_deadline_seconds=(
             None if node.seconds is None else models.IntOrString(root=str(node.seconds))
@@ -230,7 +246,7 @@ def _template(node: Node, settings: ArgoSettings) -> models.Template:
     )
 
 
-def _name(node: str) -> str:
+def template_name(node: str) -> str:
     """Spell a node's name as Argo takes it; no two steps differ by _ and - alone."""
     return node.replace("_", "-")
 
@@ -257,10 +273,11 @@ def _resources(node: Node) -> models.ResourceRequirements | None:
 
 
 def _check_names(name: str, nodes: Sequence[Node], settings: ArgoSettings) -> None:
-    if not _LABEL.fullmatch(name) or len(name) > _NAME_LENGTH:
+    longest = RUN_NAME_LENGTH if settings.run else NAME_LENGTH
+    if not _LABEL.fullmatch(name) or len(name) > longest:
         raise UserError(
             f"{name} is no workflow's name: small letters, digits and hyphens, "
-            f"{_NAME_LENGTH} at most"
+            f"{longest} at most"
         )
     for key, value in settings.labels.items():
         if not _LABEL_VALUE.fullmatch(value):

@@ -36,6 +36,8 @@ class AzureSettings:
         experiment: The experiment that the job belongs to.
         variables: Environment variables of all jobs.
         tags: The pipeline job's tags.
+        run: The run that it is; None for a job that is none.
+        keep_going: After a failure, go on with what does not depend on it.
     """
 
     images: Mapping[str, str]
@@ -46,6 +48,8 @@ class AzureSettings:
     experiment: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    run: str | None = None
+    keep_going: bool = False
 
 
 def render_pipeline_job(
@@ -65,7 +69,7 @@ def render_pipeline_job(
     spelled: dict[str, list[str]] = {}
     for node in nodes:
         shards = node.shards or (None,)
-        names = [_name(node, number, len(shards)) for number in range(len(shards))]
+        names = job_names(node)
         spelled[node.name] = names
         after = [one for need in node.needs for one in spelled[need]]
         for job, shard in zip(names, shards, strict=True):
@@ -87,7 +91,7 @@ def render_pipeline_job(
         "default_compute": f"azureml:{settings.cpu}",
         # Whether a step is cached is for the launcher to say, by the step's key.
         "force_rerun": True,
-        "continue_on_step_failure": False,
+        "continue_on_step_failure": settings.keep_going,
     }
     document["jobs"] = jobs
     text: str = yaml.safe_dump(document, sort_keys=False, width=1000)
@@ -113,7 +117,9 @@ def _job(
                 f"{node.step} sees the variable {variable}; say in the stage's "
                 "azure.variables what its value is"
             )
-    arguments = launcher_arguments(node, settings.store, settings.plan, shard)
+    arguments = launcher_arguments(
+        node, settings.store, settings.plan, shard, settings.run
+    )
     words = [shlex.quote(argument) for argument in arguments]
     for one in after:
         words += ["--after", f"${{{{inputs.{_input(one)}}}}}"]
@@ -146,10 +152,14 @@ def _job(
     return job
 
 
-def _name(node: Node, number: int, count: int) -> str:
-    """Spell a node's name as the service takes it: letters, digits and _."""
+def job_names(node: Node) -> list[str]:
+    """Spell a node's name, one for each shard, as the service takes it.
+
+    That is letters, digits and _.
+    """
     name = node.name.replace("-", "_")
-    return name if count == 1 else f"{name}_{number + 1}"
+    count = len(node.shards)
+    return [name] if count < 2 else [f"{name}_{i}" for i in range(1, count + 1)]
 
 
 def _input(job: str) -> str:

@@ -72,7 +72,7 @@ def nodes_of(pipeline: Pipeline, without: Collection[str] = ()) -> list[Node]:
 
 
 def launcher_arguments(
-    node: Node, store: str, plan: str, shard: str | None
+    node: Node, store: str, plan: str, shard: str | None, run: str | None
 ) -> list[str]:
     """Give the arguments of :mod:`orchestration.platforms` for a container.
 
@@ -81,9 +81,11 @@ def launcher_arguments(
         store: The store's address.
         plan: The plan's reference.
         shard: Its shard, or what the platform puts in its place.
+        run: The run's name, or what the platform puts in its place.
     """
     arguments = ["--store", store, "--plan", plan, "--step", node.step]
-    return arguments + (["--shard", shard] if node.shards and shard else [])
+    arguments += ["--shard", shard] if node.shards and shard else []
+    return arguments + (["--run", run] if run else [])
 
 
 def _free(name: str, pipeline: Pipeline) -> str:

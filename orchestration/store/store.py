@@ -2,9 +2,10 @@
 
 Layout: files in ``cas/<sha256>``, folders' manifests in ``trees/<sha256>``, records in
 ``records/<task>/<step>/<key>.json``, runs in
-``runs/<pipeline>/<yyyy>/<mm>/<dd>/<time>-<id>.json``. Files are written before the
-manifest that names them, and both before a record that does, so that whatever is killed
-at any point leaves what was there, or what it was about to write, whole.
+``runs/<pipeline>/<yyyy>/<mm>/<dd>/<time>-<id>.json``, and how the steps of a run on a
+platform go in ``notes/<id>/<part>.json``. Files are written before the manifest that
+names them, and both before a record that does, so that whatever is killed at any point
+leaves what was there, or what it was about to write, whole.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -332,6 +333,37 @@ class Store:
                     raise StoreError(f"what is kept of the run {run_id} is damaged")
                 return document
         raise UserError(f"{self.address}: there is no run {run_id}")
+
+    def note(self, run_id: str, name: str, document: Document) -> None:
+        """Leave word, for who follows a run, of how a part of it goes.
+
+        Args:
+            run_id: The run's id.
+            name: The part; what was said of it before is replaced.
+            document: What there is to say.
+        """
+        _check_name(run_id)
+        _check_name(name)
+        self.objects.put(f"notes/{run_id}/{name}.json", _as_json(document))
+
+    def notes(self, run_id: str, without: Collection[str] = ()) -> dict[str, Document]:
+        """Give what was said of the parts of a run, by name, sorted.
+
+        Args:
+            run_id: The run's id.
+            without: Parts that are not looked up again.
+        """
+        _check_name(run_id)
+        folder = f"notes/{run_id}"
+        listed = [
+            one.name.removeprefix(f"{folder}/").removesuffix(".json")
+            for one in self.objects.list(folder)
+        ]
+        names = sorted(set(listed) - set(without))
+        objects = [f"{folder}/{name}.json" for name in names]
+        read = in_parallel(self.objects.get, objects, self.objects.workers)
+        found = zip(names, map(parse_document, read), strict=True)
+        return {name: document for name, document in found if document is not None}
 
     def _listed(self, task: str, step: str) -> Iterator[tuple[str, float]]:
         """Give the key of each record of a step, and when it was written."""

@@ -264,6 +264,8 @@ def collect(
     swept = 0
     if not dry_run:
         swept = objects.sweep()
+        notes = objects.list("notes")
+        objects.delete([one.name for one in notes if one.modified < fresh_since])
         objects.delete(garbage["runs"])
         objects.delete(garbage["records"])
         # What has come to be meanwhile may reach what nothing reached before.

@@ -11,7 +11,7 @@ from orchestration.pipelines.keys import Platform, StepCode
 from orchestration.pipelines.spec import Pipeline
 from orchestration.platforms.argo import ArgoSettings, render_workflow
 from orchestration.platforms.azureml import AzureSettings, render_pipeline_job
-from orchestration.platforms.nodes import nodes_of
+from orchestration.platforms.nodes import Node, nodes_of
 from orchestration.platforms.sealed_plan import SealedPlan
 from orchestration.store.content import Content, read_content
 from orchestration.store.store import Store
@@ -97,15 +97,22 @@ def plan(store: Store, folder: Path, food: str) -> str:
     return store.add_text(sealed.to_json())
 
 
-def workflow(store: Store, reference: str) -> str:
+def nodes() -> list[Node]:
+    """Lay the kitchen out for a platform."""
+    return nodes_of(_pipeline())
+
+
+def workflow(store: Store, reference: str, run: str | None = None) -> str:
     """Render the kitchen for Argo."""
     settings = ArgoSettings(
         dict.fromkeys(PIPELINE["steps"], f"registry.example/strata/kitchen@{DIGEST}"),
         f"registry.example/strata/launcher@{DIGEST}",
         store.address,
         reference,
+        labels={} if run is None else {"strata/run": run},
+        run=run,
     )
-    return render_workflow("kitchen", nodes_of(_pipeline()), settings)
+    return render_workflow("kitchen", nodes(), settings)
 
 
 def pipeline_job(store: Store, reference: str) -> str:
@@ -116,7 +123,7 @@ def pipeline_job(store: Store, reference: str) -> str:
         reference,
         "cpu",
     )
-    return render_pipeline_job("kitchen", nodes_of(_pipeline()), settings)
+    return render_pipeline_job("kitchen", nodes(), settings)
 
 
 def add(store: Store, path: Path) -> Content:

@@ -1,0 +1,92 @@
+"""Runs on Azure Machine Learning, as pipeline jobs, through its own package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from common.errors import RunError, UserError
+from orchestration.azure.connection import connect, reported
+from orchestration.azure.documents import read_azure_file
+from orchestration.azure.jobs import cancel, find_job, submit
+from orchestration.platforms.azureml import job_names
+from orchestration.platforms.nodes import Node
+from orchestration.platforms.remote import RemoteState
+from orchestration.stages import Stage
+
+# The statuses of jobs after which nothing happens any more, as the service calls them.
+_ENDED: dict[str, Literal["done", "failed", "stopped"]] = {
+    "Completed": "done",
+    "Failed": "failed",
+    "Canceled": "stopped",
+}
+
+
+class AzureRun:
+    """A run on Azure Machine Learning.
+
+    Args:
+        stage: Whose workspace it is in.
+        name: The job's name.
+        nodes: What it starts.
+        file: The pipeline job, to be submitted; None for one that is there.
+
+    Raises:
+        StageError: The stage names no workspace.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        name: str,
+        nodes: Sequence[Node],
+        file: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.link = ""
+        self._steps = {job: node.step for node in nodes for job in job_names(node)}
+        self._file = file
+        self._client = connect(stage)
+
+    def submit(self) -> bool:
+        """Submit the job; one of its name is the same, sent before."""
+        assert self._file is not None
+        file = read_azure_file(self._file, self._file.name)
+        job = submit(self._client, file, {**file.data, "name": self.name})
+        self.link = job.studio or ""
+        return True
+
+    def state(self) -> RemoteState | None:
+        """Ask the service."""
+        job = find_job(self._client, self.name)
+        if job is None:
+            return None
+        self.link = job.studio or self.link
+        ended = _ENDED.get(job.status)
+        failures = self._failures() if ended == "failed" else {}
+        return RemoteState(ended, f"see {self.link}" if self.link else "", failures)
+
+    def last_lines(self, step: str) -> str:
+        """Give nothing: the studio shows the logs of jobs."""
+        return ""
+
+    def stop(self) -> None:
+        """Have the service cancel it."""
+        cancel(self._client, self.name)
+
+    def _failures(self) -> dict[str, str]:
+        """Name the steps whose jobs failed, as far as the service lists them."""
+        try:
+            with reported(f"job {self.name}"):
+                children = list(self._client.jobs.list(parent_job_name=self.name))
+        except (UserError, RunError):
+            return {}
+        return {
+            self._steps[child.display_name]: f"its job {child.name} failed"
+            for child in children
+            # What the package cannot read, it gives as None.
+            if child is not None
+            and child.status == "Failed"
+            and child.display_name in self._steps
+        }

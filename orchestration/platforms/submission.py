@@ -1,0 +1,212 @@
+"""Run a pipeline on a platform: submit what is not cached, follow it, write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from common.command_line import warn
+from common.errors import UserError
+from orchestration.pipelines.planning import Planner
+from orchestration.pipelines.progress import ProgressScreen
+from orchestration.platforms.following import Follower
+from orchestration.platforms.nodes import Node, nodes_of
+from orchestration.platforms.remote import Remote
+from orchestration.platforms.rendering import (
+    Prepared,
+    workflow_prefix,
+    write_pipeline_job,
+    write_workflow,
+)
+from orchestration.platforms.sealed_plan import SealedPlan
+from orchestration.run_keeper import KeepingWatcher, RunKeeper
+from orchestration.run_summary import DONE
+from orchestration.stages import Stage
+from orchestration.step_end import StepEnd
+from orchestration.store.store import Store
+
+
+@dataclass(frozen=True)
+class RemoteRun:
+    """A run, and where it is.
+
+    Attributes:
+        document: The run's document.
+        remote: The run on its platform.
+        planner: Plans it, as its containers do.
+        nodes: What the platform starts.
+    """
+
+    document: dict[str, Any]
+    remote: Remote
+    planner: Planner
+    nodes: tuple[Node, ...]
+
+
+def new_remote_run(
+    engine: str, prepared: Prepared, document: dict[str, Any], folder: Path
+) -> RemoteRun:
+    """Make a run that is to be submitted.
+
+    Args:
+        engine: The platform.
+        prepared: The pipeline, whose run is the document's.
+        document: The run's document; it takes what is needed to find the run again.
+        folder: The run's folder.
+
+    Raises:
+        UserError: The stage lacks a value, or the platform cannot do what a step asks.
+        RunError: The registry or the launcher's packages cannot be had.
+    """
+    opened, run = prepared.opened, document["id"]
+    remote: Remote
+    if engine == "argo":
+        from orchestration.platforms.argo import workflow_name
+        from orchestration.platforms.argo_server import ArgoRun
+
+        name = workflow_name(workflow_prefix(prepared), run)
+        text = write_workflow(prepared)
+        remote = ArgoRun(prepared.stage, name, run, prepared.nodes, text)
+    else:
+        from orchestration.platforms.azure_run import AzureRun
+
+        name = f"{opened.name.replace('/', '-')}-{run}".lower()
+        file = write_pipeline_job(prepared, folder / "job")
+        remote = AzureRun(prepared.stage, name, prepared.nodes, file)
+    plan = prepared.plan
+    document["platform"] = {
+        "name": name,
+        "stage": prepared.stage.name,
+        "plan": prepared.reference,
+        # What its containers read, so that it is not collected as garbage.
+        "reads": sorted({*plan.closures.values(), *plan.inputs.values()}),
+        "nodes": sorted({node.step for node in prepared.nodes}),
+    }
+    return RemoteRun(document, remote, _planner(plan, opened.store), prepared.nodes)
+
+
+def find_remote_run(store: Store, document: dict[str, Any], stage: Stage) -> RemoteRun:
+    """Find a run that was submitted before.
+
+    Args:
+        store: The store that it is in.
+        document: The run's document.
+        stage: The stage that it names.
+
+    Raises:
+        UserError: The stage lacks a value.
+        RunError: The store has lost its plan.
+    """
+    where = document["platform"]
+    plan = SealedPlan.from_json(store.text(where["plan"]))
+    without = set(plan.pipeline.steps) - set(where["nodes"])
+    nodes = tuple(nodes_of(plan.pipeline, without))
+    remote: Remote
+    if document["engine"] == "argo":
+        from orchestration.platforms.argo_server import ArgoRun
+
+        remote = ArgoRun(stage, where["name"], document["id"], nodes)
+    else:
+        from orchestration.platforms.azure_run import AzureRun
+
+        remote = AzureRun(stage, where["name"], nodes)
+    return RemoteRun(document, remote, _planner(plan, store), nodes)
+
+
+def submit(run: RemoteRun, keeper: RunKeeper) -> None:
+    """Submit a run, once, whatever becomes of the answer.
+
+    Raises:
+        UserError: The platform refuses it.
+        RunError: The platform, or the way to it, failed.
+    """
+    name, run_id = run.remote.name, run.document["id"]
+    try:
+        is_new = run.remote.submit()
+    except UserError:
+        keeper.end(state="failed", **_times(run.document))
+        raise
+    except BaseException:
+        warn(
+            f"{name} may have been submitted; ./strata follow {run_id} looks, and goes "
+            "on from there"
+        )
+        raise
+    warn(f"{name}: {'submitted' if is_new else 'it has arrived before'}")
+    if run.remote.link:
+        warn(f"  {run.remote.link}")
+
+
+def follow(
+    run: RemoteRun,
+    store: Store,
+    keeper: RunKeeper,
+    screen: ProgressScreen,
+    cancel_on_interrupt: bool,
+) -> None:
+    """Follow a run to its end, and write down how it ended.
+
+    Raises:
+        UserError: The platform refuses to say how it goes.
+        RunError: The platform cannot be reached.
+        KeyboardInterrupt: After Ctrl-C; the run goes on, unless it is to be cancelled.
+    """
+    document, name = run.document, run.remote.name
+    follower = Follower(
+        run.remote,
+        run.planner,
+        store,
+        document["id"],
+        run.nodes,
+        KeepingWatcher(keeper, screen),
+        _ended(document),
+    )
+    try:
+        state = follower.wait()
+    except BaseException as interruption:
+        if not isinstance(interruption, Exception) and cancel_on_interrupt:
+            warn(f"stopping {name} ...")
+            run.remote.stop()
+            keeper.end(state="stopped", **_times(document))
+            warn(f"{name} is asked to stop")
+        else:
+            again = f"./strata follow {document['id']}"
+            warn(f"{name} goes on; to follow it again: {again}")
+        raise
+    ended = "failed"
+    try:
+        follower.settle(state)
+        if state.ended != "done" or _is_done(follower.ends):
+            ended = str(state.ended)
+    finally:
+        keeper.end(state=ended, **_times(document))
+    if state.message and ended != "done":
+        warn(f"{name}: {state.message}")
+
+
+def _is_done(ends: Mapping[str, StepEnd]) -> bool:
+    return all(end.state in DONE for end in ends.values())
+
+
+def _planner(plan: SealedPlan, store: Store) -> Planner:
+    return Planner(
+        plan.task, plan.pipeline, plan, plan.reader(store), store, plan.platform
+    )
+
+
+def _ended(document: Mapping[str, Any]) -> dict[str, StepEnd]:
+    return {
+        name: StepEnd.from_document(step) for name, step in document["steps"].items()
+    }
+
+
+def _times(document: Mapping[str, Any]) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    began = datetime.fromisoformat(document["started"])
+    return {
+        "finished": now.isoformat(),
+        "seconds": round((now - began).total_seconds(), 3),
+    }
