@@ -32,7 +32,8 @@ _FORMS = {
 _RUN = re.compile(r"[A-Za-z0-9+=]{24,}")
 # Between neighbours in runs without digits; names in camel case have less.
 _LEAST_CHANGES = 0.35
-_DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
+# Digests, and the store's artifacts, which are named by theirs.
+_DIGEST = re.compile(r"\b(?:sha256|file|executable|tree):[0-9a-f]{64}\b")
 # An SSH public key is one to show; its file says so at its beginning.
 _PUBLIC = re.compile(r"\b(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-\S+) [A-Za-z0-9+/=]+")
 # Bits per character. Words stay below, random hexadecimal digits come near 4.

@@ -111,7 +111,9 @@ def compose_job(
         "stage": stage.name,
     }
     if "commit" in data["tags"]:
-        data["properties"] = {**_git_properties(data["tags"]), **_mapping(data)}
+        tags = data["tags"]
+        source = git_properties(tags["branch"], tags["commit"], tags["changed"])
+        data["properties"] = {**source, **_mapping(data)}
     run_id = new_run_id(datetime.now(UTC))
     fresh = f"{task.name.replace('/', '-')}-{run_id}".lower()
     return TaskJob(file, {**data, "name": choices.name or fresh}, image)
@@ -127,16 +129,21 @@ def _mapping(data: dict[str, Any]) -> dict[str, Any]:
     return given if isinstance(given, dict) else {}
 
 
-def _git_properties(tags: dict[str, str]) -> dict[str, str]:
-    """Give what the studio shows as the job's source.
+def git_properties(branch: str, commit: str, changed: str) -> dict[str, str]:
+    """Give what the studio shows as a job's source.
 
     Otherwise azure-ai-ml asks git in whatever folder the command was typed, and sends
     the remote's address as well, which may have a password in it.
+
+    Args:
+        branch: The branch.
+        commit: The commit.
+        changed: Whether files were changed since, as ``true`` or ``false``.
     """
     return {
-        "mlflow.source.git.branch": tags["branch"],
-        "mlflow.source.git.commit": tags["commit"],
-        "azureml.git.dirty": tags["changed"].capitalize(),
+        "mlflow.source.git.branch": branch,
+        "mlflow.source.git.commit": commit,
+        "azureml.git.dirty": changed.capitalize(),
     }
 
 

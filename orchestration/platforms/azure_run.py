@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from common.errors import RunError, UserError
 from orchestration.azure.connection import connect, reported
-from orchestration.azure.documents import read_azure_file
+from orchestration.azure.documents import AzureFile
 from orchestration.azure.jobs import cancel, find_job, submit
+from orchestration.pipelines.documents import read_document
 from orchestration.platforms.azureml import job_names
 from orchestration.platforms.nodes import Node
 from orchestration.platforms.remote import RemoteState
@@ -31,6 +32,7 @@ class AzureRun:
         name: The job's name.
         nodes: What it starts.
         file: The pipeline job, to be submitted; None for one that is there.
+        properties: Properties that it gets beside those of the file.
 
     Raises:
         StageError: The stage names no workspace.
@@ -42,18 +44,23 @@ class AzureRun:
         name: str,
         nodes: Sequence[Node],
         file: Path | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.link = ""
         self._steps = {job: node.step for node in nodes for job in job_names(node)}
         self._file = file
+        self._properties = dict(properties or {})
         self._client = connect(stage)
 
     def submit(self) -> bool:
         """Submit the job; one of its name is the same, sent before."""
         assert self._file is not None
-        file = read_azure_file(self._file, self._file.name)
-        job = submit(self._client, file, {**file.data, "name": self.name})
+        # Ours, of values that were checked: digests in it only look like secrets.
+        document = read_document(self._file)
+        file = AzureFile(self._file, self._file.name, document.data, document)
+        own = {"name": self.name, "properties": self._properties}
+        job = submit(self._client, file, {**file.data, **own})
         self.link = job.studio or ""
         return True
 

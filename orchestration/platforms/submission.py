@@ -71,11 +71,14 @@ def new_remote_run(
         text = write_workflow(prepared)
         remote = ArgoRun(prepared.stage, name, run, prepared.nodes, text)
     else:
+        from orchestration.azure.task_jobs import git_properties
         from orchestration.platforms.azure_run import AzureRun
 
         name = f"{opened.name.replace('/', '-')}-{run}".lower()
         file = write_pipeline_job(prepared, folder / "job")
-        remote = AzureRun(prepared.stage, name, prepared.nodes, file)
+        changed = "true" if document["diff"] else "false"
+        source = git_properties(prepared.branch, prepared.plan.commit, changed)
+        remote = AzureRun(prepared.stage, name, prepared.nodes, file, source)
     plan = prepared.plan
     document["platform"] = {
         "name": name,

@@ -100,6 +100,8 @@ class Service:
         log: What every job writes.
         tokens: How many tokens were given.
         when_looked_at: Is called when somebody waits for a job.
+        when_made: Is called with the path of a job that was made.
+        children: What run history lists below a job, by its name.
         images: Digests in a registry of images, by the path of the manifest.
     """
 
@@ -127,6 +129,8 @@ class Service:
         self.revoked = 0
         self.signed_in = True
         self.when_looked_at: Callable[[], object] = lambda: None
+        self.when_made: Callable[[str], object] = lambda path: None
+        self.children: dict[str, list[dict[str, Any]]] = {}
         self._add(self.workspace_path, {"location": "westeurope"}, "Succeeded")
         compute = {"properties": {"computeType": "AmlCompute", "properties": {}}}
         for name in ("cpu", "gpu", "small-cpu"):
@@ -228,6 +232,7 @@ class Service:
         studio = {"jobServiceType": "Studio", "endpoint": link}
         properties = self.resources[path]["properties"]
         properties |= {"status": "Starting", "services": {"Studio": studio}}
+        self.when_made(path)
         return 201, {}, self.resources[path]
 
     def _add(self, path: str, body: dict[str, Any], state: str) -> None:
@@ -375,6 +380,8 @@ class _Handler(BaseHTTPRequestHandler):
             service.operations[path] -= 1
             status = "InProgress" if left > 0 else "Succeeded"
             return 200, {"Retry-After": "1"}, {"status": status}
+        if path.startswith("/history/") and path.endswith("/children"):
+            return 200, {}, {"value": service.children.get(path.split("/")[-2], [])}
         if path.startswith("/history/"):
             return 200, {}, service.look_at(path.split("/")[-2])
         return self._resource(path, query, body)

@@ -1,4 +1,4 @@
-"""An Argo server on loopback, as far as we use it, that executes what it is sent.
+"""An Argo server on loopback, as far as we use it; it executes what it takes.
 
 Paths, bodies and errors are those of Argo's published API description (/api/v1): create,
 get, terminate, logs. Faults are put in by the test.
@@ -50,6 +50,8 @@ class ArgoService:
         faults: What goes wrong; each counts down.
         token: The token that is good.
         when_looked_at: Is called when somebody asks how a workflow goes.
+        break_after_create: No request is answered any more once one has created
+            something.
     """
 
     url: str = ""
@@ -60,6 +62,7 @@ class ArgoService:
     faults: list[Fault] = field(default_factory=list)
     token: str = TOKEN
     when_looked_at: Callable[[], object] = lambda: None
+    break_after_create: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -79,10 +82,14 @@ class ArgoService:
         workflow["status"] = {"phase": "Running", "nodes": {}}
         self.workflows[name] = workflow
         if self.execute is not None:
-            thread = threading.Thread(target=self._run, args=(name,))
-            self.threads.append(thread)
-            thread.start()
+            self.resume(name)
         return 200, workflow
+
+    def resume(self, name: str) -> None:
+        """Execute a workflow that was left running."""
+        thread = threading.Thread(target=self._run, args=(name,))
+        self.threads.append(thread)
+        thread.start()
 
     def end(
         self, name: str, pods: Sequence[Pod], phase: str, message: str = ""
@@ -140,7 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and not fault.after:
             self._fail(fault)
             return
+        if service.break_after_create and service.workflows:
+            self._fail(Fault(self.command, ""))
+            return
         status, answer = self._answer(url.path, parse_qs(url.query), body)
+        if service.break_after_create and service.workflows:
+            fault = Fault(self.command, "")
         if fault is not None:
             self._fail(fault)
             return

@@ -115,13 +115,15 @@ def workflow(store: Store, reference: str, run: str | None = None) -> str:
     return render_workflow("kitchen", nodes(), settings)
 
 
-def pipeline_job(store: Store, reference: str) -> str:
+def pipeline_job(store: Store, reference: str, run: str | None = None) -> str:
     """Render the kitchen for Azure Machine Learning."""
     settings = AzureSettings(
         dict.fromkeys(PIPELINE["steps"], f"registry.example/strata/kitchen@{DIGEST}"),
         store.address,
         reference,
         "cpu",
+        experiment="kitchen-main",
+        run=run,
     )
     return render_pipeline_job("kitchen", nodes(), settings)
 

@@ -46,6 +46,26 @@ def execute(
     return pods
 
 
+def from_rest(job: Mapping[str, Any], resources: Mapping[str, Any]) -> str:
+    """Write a pipeline job as its file says it, from what the service was sent.
+
+    Args:
+        job: The job's properties.
+        resources: The workspace's resources, by path: the jobs' components among them.
+    """
+    jobs = {}
+    for name, node in job["jobs"].items():
+        component = resources[node["componentId"]]["properties"]["componentSpec"]
+        inputs = node.get("inputs", {})
+        jobs[name] = {
+            "command": component["command"],
+            "environment_variables": node["environment_variables"],
+            "inputs": {key: {"path": one["value"]} for key, one in inputs.items()},
+            "outputs": node["outputs"],
+        }
+    return yaml.safe_dump({"jobs": jobs}, sort_keys=False)
+
+
 def _needs(job: dict[str, Any]) -> list[str]:
     return [_bound(given["path"])[0] for given in job.get("inputs", {}).values()]
 
