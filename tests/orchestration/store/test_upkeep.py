@@ -56,6 +56,12 @@ class Garden:
         self.store.remember_run("fruit", name, {**document, **more})
         self._age(self._files() - before, age)
 
+    def note(self, run: str, age: float) -> None:
+        """Say at some time before now that a step of a run is at work."""
+        before = self._files()
+        self.store.note(run, "grow", {"state": "running"})
+        self._age(self._files() - before, age)
+
     def keys(self) -> set[str]:
         steps = ("grow", items_of("grow"))
         return {key for step in steps for key in self.store.keys("fruit", step)}
@@ -94,6 +100,22 @@ def test_what_no_run_reaches_goes(garden: Garden) -> None:
     assert garden.store.missing([kept, item, gone, young]) == {gone}
     assert upkeep.verify(garden.store).removed == ()
     assert upkeep.collect(garden.store, grace=timedelta(0)).records == 1
+
+
+def test_what_was_said_of_steps_goes_when_nobody_follows_them(garden: Garden) -> None:
+    store = garden.store
+    garden.note("dead", 40 * DAY)
+    garden.note("working", 3 * DAY)
+    garden.note("young", 60)
+
+    upkeep.collect(store, dry_run=True)
+    assert store.notes("dead") == {"grow": {"state": "running"}}
+    garden.run("working", 4 * DAY, 60, state="running")
+    upkeep.collect(store)
+
+    assert store.notes("dead") == {}
+    assert store.notes("working") == store.notes("young") != {}
+    assert store.notes("young", without=["grow"]) == {}
 
 
 def test_what_a_record_was_made_from_stays(garden: Garden) -> None:
