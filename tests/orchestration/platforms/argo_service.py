@@ -1,7 +1,8 @@
 """An Argo server on loopback, as far as we use it; it executes what it takes.
 
 Paths, bodies and errors are those of Argo's published API description (/api/v1) of how
-workflows are created, looked at and terminated, and their logs read. Faults are put in by the test.
+workflows are created, looked at and terminated, and their logs read. Faults are put in
+by the test.
 """
 
 from __future__ import annotations
