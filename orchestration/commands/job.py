@@ -18,7 +18,7 @@ from orchestration.azure.documents import dump, load
 from orchestration.azure.job_files import DEFAULT_FILE
 from orchestration.azure.task_jobs import Choices, TaskJob, compose_job
 from orchestration.checkout import Checkout
-from orchestration.images.references import pinned
+from orchestration.images.pinned import pinned
 from orchestration.stages import add_stage, load_stage
 from orchestration.target_graph import read_tree
 from orchestration.tasks import choose_tasks, find_tasks

@@ -10,7 +10,7 @@ from common.command_line import Parser, one_of, say, warn
 from common.errors import UserError
 from orchestration.atomic_files import write_atomically
 from orchestration.engines.choice import PLATFORMS, make_engine
-from orchestration.images.references import pinned
+from orchestration.images.pinned import pinned
 from orchestration.pipelines.opening import open_pipeline, pipeline_parser
 from orchestration.platforms.rendering import (
     prepare,

@@ -14,7 +14,7 @@ from common.command_line import Parser, positive_int
 from common.errors import UserError
 from orchestration.engines.choice import PLATFORMS, add_engine, make_engine
 from orchestration.engines.engine import Engine
-from orchestration.images.references import pinned
+from orchestration.images.pinned import pinned
 from orchestration.launcher.launch import references
 from orchestration.pipelines.flags import check_scripts
 from orchestration.pipelines.opening import Opened, open_pipeline, pipeline_parser

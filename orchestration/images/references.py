@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 from typing import TYPE_CHECKING
 
 from common.errors import UserError
@@ -19,18 +17,6 @@ from orchestration.tasks import Task
 
 if TYPE_CHECKING:
     from orchestration.images.content import Image
-
-
-_PINNED = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
-
-
-def pinned(text: str) -> str:
-    """Parse the name of an image with its digest."""
-    if not _PINNED.fullmatch(text):
-        raise argparse.ArgumentTypeError(
-            f"{text}: takes NAME@sha256:DIGEST; ./strata image TASK --push prints it"
-        )
-    return text
 
 
 def describe_image(checkout: Checkout, tree: Tree, task: Task) -> Image:
