@@ -11,9 +11,12 @@ from orchestration.running import Watcher
 from orchestration.step_end import StepEnd
 from orchestration.store.store import Store
 
+RUNNING = "running"
 # Between two writes. To write at the end of each step would take as long as the square
 # of their number.
 _EVERY_SECONDS = 1.0
+# Also when nothing happens: a run that is not written down for days is taken for dead.
+_SIGN_OF_LIFE_SECONDS = 3600.0
 
 
 class RunKeeper:
@@ -24,15 +27,23 @@ class RunKeeper:
         pipeline: The pipeline's name.
         document: The run's document, with the ended steps by name under ``steps``;
             an entry there is not changed once it is made.
+        is_shared: Others may be keeping it as well; who knows how the run has ended is
+            right.
     """
 
-    def __init__(self, store: Store, pipeline: str, document: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pipeline: str,
+        document: dict[str, Any],
+        is_shared: bool = False,
+    ) -> None:
         self._store = store
         self._pipeline = pipeline
         self._document = document
         self._changed = threading.Event()
         self._stopped = threading.Event()
-        self._error: Exception | None = None
+        self._is_shared = is_shared
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> RunKeeper:
@@ -50,13 +61,7 @@ class RunKeeper:
         self._write()
 
     def add_step(self, name: str, step: Mapping[str, Any]) -> None:
-        """Take how a step ended.
-
-        Raises:
-            RunError: The document could not be written.
-        """
-        if self._error is not None:
-            raise self._error
+        """Take how a step ended."""
         self._document["steps"][name] = step
         if step["state"] != "cached":  # they come all at once, and leave nothing new
             self._changed.set()
@@ -77,20 +82,24 @@ class RunKeeper:
 
     def _serve(self) -> None:
         while not self._stopped.is_set():
-            self._changed.wait()
+            self._changed.wait(_SIGN_OF_LIFE_SECONDS)
             if self._stopped.is_set():
                 return
             self._changed.clear()
             try:
                 self._write()
-            except Exception as error:
-                self._error = error
-                return
+            except Exception:
+                # Once more soon. What counts is the last write, which nobody catches.
+                self._changed.set()
             self._stopped.wait(_EVERY_SECONDS)
 
     def _write(self) -> None:
         # The steps are copied in one go, as others end while it is written.
         document = {**self._document, "steps": dict(self._document["steps"])}
+        if self._is_shared and document["state"] == RUNNING:
+            there = self._store.remembered_run(self._pipeline, document["id"], document)
+            if there is not None and there["state"] != RUNNING:
+                return
         self._store.remember_run(self._pipeline, document["id"], document)
 
 

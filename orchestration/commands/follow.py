@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from common.command_line import Parser, warn
 from common.errors import UserError
 from orchestration.checkout import Checkout
 from orchestration.chosen_store import add_store, open_store
 from orchestration.pipelines.progress import ProgressScreen
-from orchestration.platforms.submission import find_remote_run, follow
+from orchestration.platforms.submission import (
+    find_remote_run,
+    follow,
+    settle_without_platform,
+)
 from orchestration.run_keeper import RunKeeper
 from orchestration.run_summary import report
 from orchestration.runs import find_run
 from orchestration.stages import add_stage, load_stage
+
+# To upload what a run needs takes minutes; whoever has not done it by then does not.
+_SUBMITTING = timedelta(hours=1)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -38,20 +47,29 @@ def main(arguments: Sequence[str]) -> None:
             f"./strata show {document['id']} says how it goes"
         )
     run = find_remote_run(store, document, load_stage(root, where["stage"]))
-    if args.cancel:
+    state = run.remote.state()
+    if state is None and where["submitted"] is None and _is_young(document):
+        raise UserError(
+            f"{run.remote.name} is not there yet; {document['user']} on "
+            f"{document['host']} began to submit it at {document['started'][:16]}"
+        )
+    if args.cancel and state is not None and state.ended is None:
         run.remote.stop()
         warn(f"{run.remote.name} is asked to stop")
-    keeper = RunKeeper(store, document["pipeline"], document)
+    keeper = RunKeeper(store, document["pipeline"], document, is_shared=True)
     width = max(map(len, document["order"]))
     with ProgressScreen(width) as screen, keeper:
-        if run.remote.state() is None:
-            keeper.end(state="failed", finished=document["started"], seconds=0.0)
-            raise UserError(
-                f"{run.remote.name} is not there: it was never submitted, or has been "
-                "removed; run the pipeline again"
-            )
-        follow(run, store, keeper, screen, args.cancel_on_interrupt)
+        if state is None:
+            settle_without_platform(run, store, keeper, screen)
+            warn(f"{run.remote.name} is not there: never submitted, or removed since")
+        else:
+            follow(run, store, keeper, screen, args.cancel_on_interrupt)
     report(document, args.json)
+
+
+def _is_young(document: Mapping[str, Any]) -> bool:
+    began = datetime.fromisoformat(document["started"])
+    return datetime.now(UTC) - began < _SUBMITTING
 
 
 def _parser() -> Parser:

@@ -124,8 +124,14 @@ def _run_on_platform(
     local = make_engine("local", opened, folder, screen.tell)
     _check(opened, [plan for plan in plans if plan.name in selected], local)
     document = _begin(args, opened, run_id, planner)
-    keeper = RunKeeper(opened.store, opened.name, document)
-    watcher = KeepingWatcher(keeper, screen)
+    for name, plan in cached.items():
+        if name in selected:
+            end = cached_end(plan)
+            document["steps"][name] = end.to_document(name)
+            screen.ended(name, end)
+        else:
+            document["known"][name] = dict(plan.outputs)
+    keeper = RunKeeper(opened.store, opened.name, document, is_shared=True)
     without = set(cached) | (set(planner.order) - selected)
     remote = None
     if without < set(planner.order):
@@ -134,15 +140,11 @@ def _run_on_platform(
         )
         remote = new_remote_run(args.engine, prepared, document, folder)
     with keeper:
-        for name in planner.order:
-            if name in selected and name in cached:
-                watcher.ended(name, cached_end(cached[name]))
         if remote is None:
-            keeper.end(
-                state="done", finished=datetime.now(UTC).isoformat(), seconds=0.0
-            )
+            now = datetime.now(UTC).isoformat()
+            keeper.end(state="done", finished=now, seconds=0.0)
         else:
-            submit(remote, keeper)
+            submit(remote, keeper, args.cancel_on_interrupt)
             follow(remote, opened.store, keeper, screen, args.cancel_on_interrupt)
     return document
 

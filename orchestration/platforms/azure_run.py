@@ -17,9 +17,11 @@ from orchestration.platforms.remote import RemoteState
 from orchestration.stages import Stage
 
 # The statuses of jobs after which nothing happens any more, as the service calls them.
+# NotResponding is one of them for azure-ai-ml as well.
 _ENDED: dict[str, Literal["done", "failed", "stopped"]] = {
     "Completed": "done",
     "Failed": "failed",
+    "NotResponding": "failed",
     "Canceled": "stopped",
 }
 
@@ -54,15 +56,22 @@ class AzureRun:
         self._client = connect(stage)
 
     def submit(self) -> bool:
-        """Submit the job; one of its name is the same, sent before."""
+        """Submit the job; one of its name, which has the run's in it, is the same."""
         assert self._file is not None
         # Ours, of values that were checked: digests in it only look like secrets.
         document = read_document(self._file)
         file = AzureFile(self._file, self._file.name, document.data, document)
         own = {"name": self.name, "properties": self._properties}
-        job = submit(self._client, file, {**file.data, **own})
+        try:
+            job = submit(self._client, file, {**file.data, **own})
+        except UserError:
+            # When the answer was lost and it was sent again, it is there already.
+            there = find_job(self._client, self.name)
+            if there is None:
+                raise
+            job = there
         self.link = job.studio or ""
-        return True
+        return job.is_new
 
     def state(self) -> RemoteState | None:
         """Ask the service."""
@@ -72,7 +81,9 @@ class AzureRun:
         self.link = job.studio or self.link
         ended = _ENDED.get(job.status)
         failures = self._failures() if ended == "failed" else {}
-        return RemoteState(ended, f"see {self.link}" if self.link else "", failures)
+        message = f"{job.status}; see {self.link}" if self.link else job.status
+        notices = ("somebody has paused it",) if job.status == "Paused" else ()
+        return RemoteState(ended, message, notices, failures)
 
     def last_lines(self, step: str) -> str:
         """Give nothing: the studio shows the logs of jobs."""

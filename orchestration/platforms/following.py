@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from common.command_line import warn
 from common.errors import RunError
-from orchestration.pipelines.planning import Outputs, Planner
+from orchestration.pipelines.planning import Outputs, Planner, StepPlan
 from orchestration.platforms.nodes import Node
 from orchestration.platforms.notes import RUNNING
 from orchestration.platforms.remote import Remote, RemoteState
+from orchestration.run_summary import DONE
 from orchestration.running import Watcher
-from orchestration.step_end import StepEnd
+from orchestration.step_end import StepEnd, cached_end
 from orchestration.store.store import Document, Store
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 10.0, 1.5
@@ -53,8 +54,9 @@ class Follower:
         self._store = store
         self._run = run
         self._watcher = watcher
-        self._steps = {node.step for node in nodes} - set(ended)
+        self._steps = {node.step for node in nodes}
         self._started: set[str] = set()
+        self._noticed: set[str] = set()
         self._notes: dict[str, Document] = {}
         self.ends: dict[str, StepEnd] = dict(ended)
 
@@ -82,29 +84,61 @@ class Follower:
                 if state is None:
                     raise RunError(f"{self._remote.name} is not there any more")
                 if state.ended is not None:
-                    # What was said between the two questions.
-                    self._look()
                     return state
+                for notice in sorted(set(state.notices) - self._noticed):
+                    self._noticed.add(notice)
+                    warn(f"{self._remote.name}: {notice}")
             pause = _FIRST_PAUSE if is_new else min(pause * _GROWTH, _LONGEST_PAUSE)
             time.sleep(pause)
 
     def settle(self, state: RemoteState) -> None:
-        """Say of each step how it has ended.
+        """Say of each step how it has ended, once the run has.
 
         Args:
-            state: How the run has.
+            state: How the run has ended.
 
         Raises:
-            RunError: It is done, and a result is not there.
+            UserError: The store lets nobody read.
+            RunError: The store cannot be read.
         """
-        if state.ended == "done":
-            self._check_done()
+        # What was said between the two last questions.
+        self._look()
+        known: dict[str, Outputs] = {}
+        for step in self._planner.order:
+            if step in self._planner.above(*self._steps):
+                plan = self._planner.step(step, known)
+                if plan.state == "cached":
+                    known[step] = plan.outputs
+                if step in self._steps:
+                    self._settle_step(plan, state)
+
+    def _settle_step(self, plan: StepPlan, state: RemoteState) -> None:
+        step, task, parts = plan.name, plan.code.task, self._parts(plan.name)
+        there = self.ends.get(step)
+        failed = [note for note in parts if note["state"] == "failed"]
+        if plan.state == "cached":
+            # Its container may have been lost after it, or could not leave word.
+            if there is None or (state.ended == "done" and there.state not in DONE):
+                self._end(step, replace(cached_end(plan), state="done"))
+        elif there is not None and (there.state not in DONE or state.ended != "done"):
+            pass  # as it was told
+        elif failed:
+            self._end(step, _joined(failed[0], parts))
+        elif state.ended == "failed" and step in state.failures:
+            said = [state.failures[step], self._remote.last_lines(step)]
+            message = "\n".join(filter(None, said))
+            self._end(step, StepEnd(task, "failed", message=message))
+        elif state.ended == "done" and plan.state == "runs":
+            message = f"{self._remote.name} is done, and there is no result of it"
+            message += f" in the store: {plan.reason}"
+            self._end(step, StepEnd(task, "failed", message=message))
         else:
-            self._end_others(state)
+            begun = parts or step in self._notes
+            self._end(step, StepEnd(task, "stopped" if begun else "skipped"))
 
     def _look(self) -> bool:
         """Read what containers have said, and pass it on; whether anything is new."""
-        through = [n for n, note in self._notes.items() if note["state"] != RUNNING]
+        through = [name for name, note in self._notes.items() if not _goes_on(note)]
         found = self._store.notes(self._run, without=through)
         is_new = any(self._notes.get(name) != note for name, note in found.items())
         self._notes |= found
@@ -125,7 +159,7 @@ class Follower:
         if counts and step in self._started:
             done, items = (sum(numbers) for numbers in zip(*counts, strict=True))
             self._watcher.advanced(step, done, items)
-        if whole is not None and whole["state"] != RUNNING:
+        if whole is not None and not _goes_on(whole):
             self._end(step, _joined(whole, parts))
 
     def _parts(self, step: str) -> list[Document]:
@@ -138,43 +172,10 @@ class Follower:
         self.ends[step] = end
         self._watcher.ended(step, end)
 
-    def _check_done(self) -> None:
-        """Look all results up that the platform says are there."""
-        known: dict[str, Outputs] = {
-            name: end.outputs for name, end in self.ends.items()
-        }
-        for step in self._planner.order:
-            if step not in self._steps:
-                continue
-            plan = self._planner.step(step, known)
-            if plan.state != "cached":
-                raise RunError(
-                    f"{self._remote.name} is done, as the platform says, but the "
-                    f"store has no result of {step}: {plan.reason}"
-                )
-            known[step] = plan.outputs
-            if step not in self.ends:
-                # Its container could not leave word.
-                end = StepEnd(plan.code.task, "done", "", plan.key, plan.outputs)
-                self._end(step, end)
 
-    def _end_others(self, state: RemoteState) -> None:
-        """End the steps that the run has left, each as far as it came."""
-        for step in self._planner.order:
-            if step not in self._steps or step in self.ends:
-                continue
-            task = self._planner.code(step).task
-            parts = self._parts(step)
-            failed = [note for note in parts if note["state"] == "failed"]
-            if failed:
-                end = _joined(failed[0], parts)
-            elif step in state.failures:
-                said = [state.failures[step], self._remote.last_lines(step)]
-                end = StepEnd(task, "failed", message="\n".join(filter(None, said)))
-            else:
-                begun = parts or step in self._notes
-                end = StepEnd(task, "stopped" if begun else "skipped")
-            self._end(step, end)
+def _goes_on(note: Document) -> bool:
+    """Whether a container is at work, or was stopped, which the platform may repeat."""
+    return note["state"] in (RUNNING, "stopped")
 
 
 def _count(note: Document) -> tuple[int, int] | None:
@@ -187,7 +188,7 @@ def _count(note: Document) -> tuple[int, int] | None:
 def _joined(whole: Document, parts: Collection[Document]) -> StepEnd:
     """Say of a step what it and the parts of its items did."""
     end = StepEnd.from_document(whole)
-    own = [StepEnd.from_document(note) for note in parts if note["state"] != RUNNING]
+    own = [StepEnd.from_document(note) for note in parts if not _goes_on(note)]
     others = [one for one in own if one != end]
     return replace(
         end,

@@ -15,11 +15,13 @@ class RemoteState:
         ended: How it has ended: done, failed, or stopped by somebody; None while it
             waits or runs.
         message: Why, as far as the platform says.
+        notices: What it says of containers that cannot start, while it goes on.
         failures: What it says of the steps whose containers have failed, by name.
     """
 
     ended: Literal["done", "failed", "stopped"] | None
     message: str = ""
+    notices: tuple[str, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
 
 

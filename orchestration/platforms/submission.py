@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from common.command_line import warn
-from common.errors import UserError
+from common.errors import RunError, UserError
 from orchestration.pipelines.planning import Planner
 from orchestration.pipelines.progress import ProgressScreen
 from orchestration.platforms.following import Follower
 from orchestration.platforms.nodes import Node, nodes_of
-from orchestration.platforms.remote import Remote
+from orchestration.platforms.remote import Remote, RemoteState
 from orchestration.platforms.rendering import (
     Prepared,
     workflow_prefix,
@@ -87,6 +87,7 @@ def new_remote_run(
         # What its containers read, so that it is not collected as garbage.
         "reads": sorted({*plan.closures.values(), *plan.inputs.values()}),
         "nodes": sorted({node.step for node in prepared.nodes}),
+        "submitted": None,
     }
     return RemoteRun(document, remote, _planner(plan, opened.store), prepared.nodes)
 
@@ -119,8 +120,13 @@ def find_remote_run(store: Store, document: dict[str, Any], stage: Stage) -> Rem
     return RemoteRun(document, remote, _planner(plan, store), nodes)
 
 
-def submit(run: RemoteRun, keeper: RunKeeper) -> None:
+def submit(run: RemoteRun, keeper: RunKeeper, cancel_on_interrupt: bool) -> None:
     """Submit a run, once, whatever becomes of the answer.
+
+    Args:
+        run: The run.
+        keeper: Keeps its document.
+        cancel_on_interrupt: Have the platform end it if Ctrl-C comes meanwhile.
 
     Raises:
         UserError: The platform refuses it.
@@ -132,12 +138,16 @@ def submit(run: RemoteRun, keeper: RunKeeper) -> None:
     except UserError:
         keeper.end(state="failed", **_times(run.document))
         raise
-    except BaseException:
+    except BaseException as interruption:
         warn(
             f"{name} may have been submitted; ./strata follow {run_id} looks, and goes "
             "on from there"
         )
+        if cancel_on_interrupt and not isinstance(interruption, Exception):
+            _stop(run.remote)
         raise
+    run.document["platform"]["submitted"] = datetime.now(UTC).isoformat()
+    keeper.write_soon()
     warn(f"{name}: {'submitted' if is_new else 'it has arrived before'}")
     if run.remote.link:
         warn(f"  {run.remote.link}")
@@ -152,14 +162,21 @@ def follow(
 ) -> None:
     """Follow a run to its end, and write down how it ended.
 
+    Args:
+        run: The run.
+        store: The store that it is in.
+        keeper: Keeps its document.
+        screen: Shows how it goes.
+        cancel_on_interrupt: Have the platform end it when Ctrl-C comes.
+
     Raises:
         UserError: The platform refuses to say how it goes.
-        RunError: The platform cannot be reached.
+        RunError: The platform or the store cannot be reached.
         KeyboardInterrupt: After Ctrl-C; the run goes on, unless it is to be cancelled.
     """
-    document, name = run.document, run.remote.name
+    document, remote = run.document, run.remote
     follower = Follower(
-        run.remote,
+        remote,
         run.planner,
         store,
         document["id"],
@@ -167,31 +184,57 @@ def follow(
         KeepingWatcher(keeper, screen),
         _ended(document),
     )
+    interruption = None
     try:
-        state = follower.wait()
-    except BaseException as interruption:
-        if not isinstance(interruption, Exception) and cancel_on_interrupt:
-            warn(f"stopping {name} ...")
-            run.remote.stop()
-            keeper.end(state="stopped", **_times(document))
-            warn(f"{name} is asked to stop")
-        else:
-            again = f"./strata follow {document['id']}"
-            warn(f"{name} goes on; to follow it again: {again}")
-        raise
-    ended = "failed"
-    try:
+        try:
+            state = follower.wait()
+        except BaseException as error:
+            is_cancelled = cancel_on_interrupt and not isinstance(error, Exception)
+            if not (is_cancelled and _stop(remote)):
+                raise
+            interruption = error
+            state = follower.wait()
         follower.settle(state)
-        if state.ended != "done" or _is_done(follower.ends):
-            ended = str(state.ended)
-    finally:
-        keeper.end(state=ended, **_times(document))
+    except BaseException:
+        again = f"./strata follow {document['id']}"
+        warn(f"{remote.name} goes on; to follow it again: {again}")
+        raise
+    is_done = all(end.state in DONE for end in follower.ends.values())
+    ended = "failed" if state.ended == "done" and not is_done else state.ended
+    keeper.end(state=ended, **_times(document))
     if state.message and ended != "done":
-        warn(f"{name}: {state.message}")
+        warn(f"{remote.name}: {state.message}")
+    if interruption is not None:
+        raise interruption
 
 
-def _is_done(ends: Mapping[str, StepEnd]) -> bool:
-    return all(end.state in DONE for end in ends.values())
+def settle_without_platform(
+    run: RemoteRun, store: Store, keeper: RunKeeper, screen: ProgressScreen
+) -> None:
+    """Say how a run has ended that its platform does not know (any more).
+
+    Raises:
+        RunError: The store cannot be read.
+    """
+    watcher, run_id = KeepingWatcher(keeper, screen), run.document["id"]
+    ended = _ended(run.document)
+    follower = Follower(
+        run.remote, run.planner, store, run_id, run.nodes, watcher, ended
+    )
+    follower.settle(RemoteState("failed"))
+    is_done = all(end.state in DONE for end in follower.ends.values())
+    keeper.end(state="done" if is_done else "failed", **_times(run.document))
+
+
+def _stop(remote: Remote) -> bool:
+    """Ask a platform to end a run; whether it has been asked."""
+    warn(f"stopping {remote.name} ...")
+    try:
+        remote.stop()
+    except (UserError, RunError) as error:
+        warn(str(error))
+        return False
+    return True
 
 
 def _planner(plan: SealedPlan, store: Store) -> Planner:

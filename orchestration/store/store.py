@@ -297,17 +297,19 @@ class Store:
             run_id: The run's id.
             document: With ``started``, the time in ISO 8601, which stays the same.
         """
-        _check_name(run_id)
-        for part in pipeline.split("/"):
-            _check_name(part)
-        try:
-            started = datetime.fromisoformat(document["started"])
-        except (KeyError, TypeError, ValueError):
-            raise ValueError("a run needs the time when it started") from None
-        when = started.astimezone(timezone.utc).strftime("%Y/%m/%d/%H%M%S.%f")
+        name = _run_name(pipeline, run_id, document)
         self.objects.settle()
-        name = RunName(when, run_id, pipeline).object
         self.objects.put(name, _as_json(document))
+
+    def remembered_run(
+        self, pipeline: str, run_id: str, document: Document
+    ) -> Document | None:
+        """Give what is kept of a run that began when a document says; None if nothing.
+
+        It is :meth:`run` for who knows where to look.
+        """
+        name = _run_name(pipeline, run_id, document)
+        return parse_document(self.objects.get(name))
 
     def runs(self, pipeline: str | None = None) -> list[str]:
         """Give the ids of all runs, of a pipeline if it is given, the newest first."""
@@ -507,6 +509,17 @@ def _check_name(name: str) -> None:
         raise UserError(
             f"{name!r} is no name in a store; letters, digits, _, . and - make one"
         )
+
+
+def _run_name(pipeline: str, run_id: str, document: Document) -> str:
+    for part in (run_id, *pipeline.split("/")):
+        _check_name(part)
+    try:
+        started = datetime.fromisoformat(document["started"])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError("a run needs the time when it started") from None
+    when = started.astimezone(timezone.utc).strftime("%Y/%m/%d/%H%M%S.%f")
+    return RunName(when, run_id, pipeline).object
 
 
 def _make_folders(new: Path, content: Content) -> None:

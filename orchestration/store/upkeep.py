@@ -230,11 +230,13 @@ def collect(
     listed = {folder: _by_name(objects.list(folder)) for folder in reversed(_FOLDERS)}
     now = _now(store, dry_run)
     documents = _read_runs(store, listed["runs"])
+    noted = _last_notes(objects.list("notes"))
     at_work = {
         name
         for name, document in documents.items()
         if document.get("state") == "running"
-        and listed["runs"][name].modified > now - _ALIVE.total_seconds()
+        and max(listed["runs"][name].modified, noted.get(_identity(name), 0.0))
+        > now - _ALIVE.total_seconds()
     }
     begun = {name: _begun(name) for name in documents}
     dropped = {
@@ -490,6 +492,21 @@ def _read_runs(store: Store, names: Iterable[str]) -> dict[str, Document]:
         if document is not None:
             documents[name] = document
     return documents
+
+
+def _last_notes(notes: Iterable[Found]) -> dict[str, float]:
+    """Give when something was last said of each run, in seconds since the epoch."""
+    last: dict[str, float] = {}
+    for found in notes:
+        run = found.name.split("/")[1]
+        last[run] = max(found.modified, last.get(run, 0.0))
+    return last
+
+
+def _identity(name: str) -> str:
+    parsed = RunName.parse(name)
+    assert parsed is not None
+    return parsed.identity
 
 
 def _begun(name: str) -> float:

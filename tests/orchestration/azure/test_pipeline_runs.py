@@ -158,6 +158,19 @@ def test_what_is_sent_again_is_there_once(
     assert all(fault.times == 0 for fault in faults)
 
 
+def test_a_job_that_the_service_will_not_take_twice_is_there(
+    service: Service, run: AzureRun
+) -> None:
+    said = {"error": {"code": "UserError", "message": "A job of this name exists."}}
+    service.faults = [
+        Fault("PUT", "/jobs/", 503, after=True),
+        Fault("PUT", "/jobs/", 400, body=said),
+    ]
+
+    assert not run.submit()
+    assert list(service.jobs) == [NAME]
+
+
 def test_a_job_that_never_came_to_its_steps_is_told_by_the_service(
     service: Service, run: AzureRun, store: Store, tmp_path: Path
 ) -> None:
@@ -200,4 +213,4 @@ def test_a_service_that_stays_away_is_no_end_of_the_run(
 
     with pytest.raises(RunError, match="Azure answers 503"):
         run.state()
-    assert run.state() == RemoteState(None, f"see {run.link}")
+    assert run.state() == RemoteState(None, f"Starting; see {run.link}")

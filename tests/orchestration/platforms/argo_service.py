@@ -92,6 +92,40 @@ class ArgoService:
         self.threads.append(thread)
         thread.start()
 
+    def resume_once(self, name: str) -> None:
+        """Execute a workflow unless it is executed already."""
+        if not self.threads:
+            self.resume(name)
+
+    def join(self) -> None:
+        """Wait until workflows that are executed have ended."""
+        for thread in self.threads:
+            thread.join()
+
+    def add_node(
+        self,
+        name: str,
+        task: str,
+        kind: str,
+        phase: str,
+        message: str = "",
+        attempt: int | None = None,
+    ) -> None:
+        """Put a node into a workflow's status, as Argo writes one."""
+        nodes = self.workflows[name]["status"]["nodes"]
+        number = len(nodes)
+        suffix = "" if attempt is None else f"({attempt})"
+        nodes[f"{name}-{number}"] = {
+            "id": f"{name}-{number}",
+            "name": f"{name}.{task}{suffix}",
+            "displayName": f"{task}{suffix}",
+            "type": kind,
+            "templateName": task,
+            "phase": phase,
+            "message": message,
+            "finishedAt": f"2026-01-02T03:04:{number:02}Z",
+        }
+
     def end(
         self, name: str, pods: Sequence[Pod], phase: str, message: str = ""
     ) -> None:
@@ -104,18 +138,11 @@ class ArgoService:
             message: Why.
         """
         status = self.workflows[name]["status"]
-        for number, pod in enumerate(pods):
-            node, pod_name = f"{name}-{number}", f"{name}-{pod.task}-{number}"
-            status["nodes"][node] = {
-                "id": node,
-                "name": f"{name}.{pod.task}",
-                "displayName": pod.task,
-                "type": "Pod",
-                "templateName": pod.task,
-                "phase": "Failed" if pod.status else "Succeeded",
-                "message": f"Error (exit code {pod.status})" if pod.status else "",
-            }
-            self.logs[pod_name] = pod.output
+        for pod in pods:
+            said = f"Error (exit code {pod.status})" if pod.status else ""
+            how = "Failed" if pod.status else "Succeeded"
+            self.logs[f"{name}-{pod.task}-{len(status['nodes'])}"] = pod.output
+            self.add_node(name, pod.task, "Pod", how, said)
         status |= {"phase": phase, "message": message}
 
     def _run(self, name: str) -> None:
@@ -246,8 +273,7 @@ def serve_argo() -> Iterator[ArgoService]:
     try:
         yield service
     finally:
-        for one in service.threads:
-            one.join()
+        service.join()
         server.shutdown()
         server.server_close()
         thread.join()

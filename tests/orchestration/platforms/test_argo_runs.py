@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,17 @@ def follower(
     return Follower(run, planner, store, RUN, nodes(), told or Told(), {})
 
 
+def after_looks(number: int, act: Callable[[], object]) -> Callable[[], None]:
+    """Make what acts whenever it is called, but for the first times."""
+    looks = itertools.count()
+
+    def look() -> None:
+        if next(looks) >= number:
+            act()
+
+    return look
+
+
 # ---- what is submitted
 
 
@@ -123,8 +135,9 @@ def test_what_is_sent_again_is_there_once(
     faults: list[Fault], run: ArgoRun, argo: ArgoService
 ) -> None:
     argo.faults = faults
+    came_twice = any(fault.after for fault in faults)
 
-    run.submit()
+    assert run.submit() != came_twice
 
     assert run.state() == RemoteState(None)
     assert all(fault.times == 0 for fault in faults)
@@ -200,6 +213,20 @@ def test_a_refusal_is_one_line_with_its_cause(
     assert line.startswith(f"workflow {NAME} at {argo.url}: ")
     assert said in line and "\n" not in line
     assert argo.workflows == {}
+
+
+def test_a_proxy_that_has_lost_its_server_is_no_end_of_a_run(
+    run: ArgoRun, argo: ArgoService
+) -> None:
+    run.submit()
+    argo.faults = [Fault("GET", "", 404, body=b"<html>not here</html>")]
+
+    with pytest.raises(RunError, match="does not speak Argo's API"):
+        run.state()
+    argo.faults = [Fault("GET", "", 403, body={"error": "forbidden by a proxy"})]
+    with pytest.raises(UserError, match="may not do that: .*forbidden by a proxy"):
+        run.state()
+    assert run.state() == RemoteState(None)
 
 
 def test_a_token_that_is_no_good_is_said_and_not_shown(
@@ -329,9 +356,94 @@ def test_an_end_without_results_is_not_believed(
     run.submit()
     argo.end(NAME, [], "Succeeded")
     following = follower(run, store, reference)
+    following.settle(following.wait())
 
-    with pytest.raises(RunError, match="the store has no result of chop: it has never"):
-        following.settle(following.wait())
+    ends = following.ends
+    assert [end.state for end in ends.values()] == ["failed", "skipped", "skipped"]
+    assert ends["chop"].message == (
+        f"{NAME} is done, and there is no result of it in the store: it has never run"
+    )
+
+
+def test_results_count_whatever_was_said_of_them(
+    cooking: ArgoRun, store: Store, reference: str, argo: ArgoService
+) -> None:
+    """A container is stopped with its node and started again; another says nothing."""
+    cooking.submit()
+    argo.join()
+    store.note(RUN, "chop", StepEnd("kitchen", "stopped").to_document("chop"))
+    store.objects.delete([f"notes/{RUN}/serve.json"])
+    following = follower(cooking, store, reference)
+    following.settle(following.wait())
+
+    ends = following.ends
+    assert [end.state for end in ends.values()] == ["done", "done", "done"]
+    assert all(end.outputs and end.key for end in ends.values())
+
+
+def test_what_is_there_counts_where_the_rest_failed(
+    cooking: ArgoRun, store: Store, reference: str, argo: ArgoService
+) -> None:
+    cooking.submit()
+    argo.join()
+    store.objects.delete([f"notes/{RUN}/{name}.json" for name in ("chop", "serve")])
+    (record,) = store.objects.list("records/kitchen/serve")
+    store.objects.delete([record.name])
+    following = follower(cooking, store, reference)
+    following.settle(RemoteState("failed", failures={"serve": "OOMKilled"}))
+
+    states = {name: end.state for name, end in following.ends.items()}
+    assert states == {"chop": "done", "fry": "done", "serve": "failed"}
+    assert following.ends["serve"].message == "OOMKilled"
+
+
+def test_a_container_that_is_at_work_again_is_waited_for(
+    cooking: ArgoRun, store: Store, reference: str, argo: ArgoService
+) -> None:
+    execute, argo.execute = argo.execute, None
+    cooking.submit()
+    store.note(RUN, "chop", StepEnd("kitchen", "stopped").to_document("chop"))
+    argo.execute = execute
+    argo.when_looked_at = after_looks(2, lambda: argo.resume_once(NAME))
+    told = Told()
+    following = follower(cooking, store, reference, told)
+    following.settle(following.wait())
+
+    assert "chop stopped" not in told.lines
+    assert [end.state for end in following.ends.values()] == ["done", "done", "done"]
+
+
+def test_what_a_container_waits_for_is_said_once(
+    run: ArgoRun,
+    store: Store,
+    reference: str,
+    argo: ArgoService,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run.submit()
+    argo.add_node(NAME, "chop", "Pod", "Pending", "ErrImagePull: no such image")
+    argo.add_node(NAME, "fry-items", "Pod", "Pending", "ContainerCreating")
+    argo.when_looked_at = after_looks(2, lambda: argo.end(NAME, [], "Failed"))
+    following = follower(run, store, reference)
+    following.wait()
+
+    said = capsys.readouterr().err
+    assert said == f"{NAME}: chop: ErrImagePull: no such image\n"
+
+
+def test_of_attempts_the_last_one_counts(run: ArgoRun, argo: ArgoService) -> None:
+    run.submit()
+    argo.add_node(NAME, "chop", "Pod", "Error", "pod deleted", attempt=0)
+    argo.add_node(NAME, "chop", "Pod", "Failed", f"no Bearer {TOKEN}", attempt=1)
+    argo.add_node(NAME, "chop", "Retry", "Failed")
+    argo.add_node(NAME, "serve", "Pod", "Error", "pod deleted", attempt=0)
+    argo.add_node(NAME, "serve", "Pod", "Succeeded", attempt=1)
+    argo.add_node(NAME, "serve", "Retry", "Succeeded")
+    argo.end(NAME, [], "Failed", f"who is Bearer {TOKEN}")
+
+    assert run.state() == RemoteState(
+        "failed", "who is Bearer ***", failures={"chop": "no Bearer ***"}
+    )
 
 
 def test_a_run_that_was_removed_is_missed(
