@@ -117,6 +117,18 @@ def read_tree(checkout: Checkout) -> Tree:
     return Tree(files, _graph(checkout, digests, files, memory))
 
 
+def read_files(checkout: Checkout) -> Mapping[str, tuple[str, bool]]:
+    """Digest the tree's files, and do not ask what depends on what.
+
+    Returns:
+        SHA-256 and executable bit of every file, by path.
+    """
+    digests = FileDigests(checkout.root, _memory(checkout) / "files.json")
+    files = digests.tree(checkout.files())
+    digests.save()
+    return files
+
+
 def read_passing_tree(passing: Checkout, lasting: Checkout) -> Tree:
     """Do the same for a checkout that is soon gone.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from common.command_line import Parser, one_of, say, warn
 from common.errors import UserError
 from orchestration.atomic_files import write_atomically
-from orchestration.branches import EXPERIMENT, NameRule, name_for_branch
+from orchestration.branches import EXPERIMENT, WORKFLOW, name_for_branch
 from orchestration.chosen_store import open_store
 from orchestration.engines.choice import make_engine
 from orchestration.environments import provide_environment
@@ -26,8 +26,6 @@ from orchestration.workspaces import provide_workspace
 
 PLATFORMS = ("argo", "azureml")
 _DETACHED = "detached"
-# What Argo adds for pods has to fit into a label as well.
-_WORKFLOW = NameRule(50, "")
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def _argo(sealed: _Sealed, schedule: str | None) -> str:
         launcher_task(opened.checkout, opened.tree),
         sealed.registry,
     )
-    name = name_for_branch(_WORKFLOW, opened.name, sealed.branch)
+    name = name_for_branch(WORKFLOW, opened.name, sealed.branch)
     settings = ArgoSettings(
         images=sealed.images,
         launcher=launcher,

@@ -1,0 +1,290 @@
+"""Files of Azure ML: jobs and other resources, by its own loader and beyond it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from typing import Any
+
+from common.errors import RunError, UserError, UserErrors
+from orchestration.azure.documents import AzureFile, load
+from orchestration.azure.job_files import DEFAULT_FILE, check_job
+from orchestration.azure.resources import kind_of, load_resource
+from orchestration.branches import EXPERIMENT
+from orchestration.checks import job_commands
+from orchestration.checks.findings import Finding, cycle, found, reported
+from orchestration.checks.look import YAML, Look
+from orchestration.names import nearest
+from orchestration.pipelines.loading import FILES
+
+_FOLDER = "azure"
+_DEPLOY = "deploy"
+_SCHEMAS = "azuremlschemas"
+_JOBS = {"commandJob": "command", "pipelineJob": "pipeline"}
+_PLACE = re.compile(r"azureml://datastores/([^/]+)/")
+_PARENT = re.compile(
+    r"\$\{\{\s*parent\.(?:jobs\.([\w-]+)\.)?(inputs|outputs)\.([\w-]+)\s*\}\}"
+)
+_OWN = re.compile(r"\$\{\{\s*(inputs|outputs)\.([A-Za-z_][\w-]*)")
+# Every workspace has them (Azure ML's documentation of datastores), and serverless jobs
+# need no compute.
+_BUILT_IN = (
+    "workspaceartifactstore",
+    "workspaceblobstore",
+    "workspacefilestore",
+    "workspaceworkingdirectory",
+)
+_SERVERLESS = "serverless"
+_HINT = "the reference that $schema stands for has all keys"
+
+
+def takes(look: Look, file: str) -> bool:
+    """Whether a file is given to Azure ML: by its schema, its name or its folder."""
+    path = PurePosixPath(file)
+    if path.name == DEFAULT_FILE:
+        return True
+    if path.suffix not in YAML or path.name in FILES:
+        return False
+    is_domains = file.startswith("src/domains/")
+    if path.parent.as_posix() == _FOLDER or (is_domains and _DEPLOY in path.parts[:-1]):
+        return "apiVersion" not in look.mapping(file)
+    return _SCHEMAS in str(look.mapping(file).get("$schema"))
+
+
+def find(look: Look, file: str) -> Iterator[Finding]:
+    """Find what is wrong in a job or resource."""
+    document = look.document(file)
+    if document.mistakes:
+        return  # the check of texts says so
+    if not isinstance(document.data, dict):
+        yield Finding(file, 1, "it holds no mapping", _HINT)
+        return
+    azure = AzureFile(look.root / file, file, document.data, document)
+    schema = str(document.data.get("$schema"))
+    named = schema.rpartition("/")[2].partition(".")[0]
+    if named in _JOBS or PurePosixPath(file).name == DEFAULT_FILE:
+        yield from _job(look, azure)
+    else:
+        yield from _collected(lambda: _load_resource(azure), file)
+    yield from _places(look, azure)
+
+
+def _collected(work: Callable[[], object], file: str) -> Iterator[Finding]:
+    try:
+        work()
+    except UserError as error:
+        yield from reported(error, file, _HINT)
+
+
+def _load_resource(azure: AzureFile) -> None:
+    with _as_mistakes(azure):
+        load_resource(kind_of(azure), azure, azure.data)
+
+
+def _load_job(azure: AzureFile) -> None:
+    # Only now: Azure's packages take seconds.
+    from azure.ai.ml import load_job
+
+    with _as_mistakes(azure):
+        load(load_job, azure, azure.data)
+
+
+@contextmanager
+def _as_mistakes(azure: AzureFile) -> Iterator[None]:
+    """Take whatever azure-ai-ml stumbles over in odd data for a mistake in them."""
+    try:
+        yield
+    except (UserError, RunError):
+        raise
+    except Exception as error:
+        said = f"azure-ai-ml cannot load it: {type(error).__name__}: {error}"
+        raise UserErrors([azure.at("", said)]) from None
+
+
+def _job(look: Look, azure: AzureFile) -> Iterator[Finding]:
+    data, file = dict(azure.data), azure.name
+    yield from _collected(lambda: _load_job(azure), file)
+    name = data.get("experiment_name")
+    if isinstance(name, str) and "${{" not in name and not EXPERIMENT.takes(name):
+        yield found(
+            file,
+            azure.document.line("experiment_name"),
+            f"experiment_name: {name!r} is no valid name of an experiment",
+            f"small letters, digits, _ and -, at most {EXPERIMENT.longest}",
+        )
+    commands = _commands(data)
+    for where, command in commands.items():
+        yield from _unused(look, azure, where, command)
+    yield from _between(azure, data)
+    if not look.knows_graph:
+        return
+    task = look.owner(file)
+    if task is None:
+        return
+    folders: dict[str, PurePosixPath | None] = {}
+    try:
+        checked = check_job(azure, data, look.root, task.files)
+        folders = {where: folder for where, (_, folder) in checked.items()}
+    except UserError as error:
+        yield from reported(error, file, f"{task.name} has what its scripts reach")
+    for where, command in commands.items():
+        if isinstance(command.get("command"), str):
+            folder = folders.get(where) or _folder(azure, command, look)
+            line = azure.document.line(f"{where}command")
+            yield from job_commands.find(
+                look, file, line, command, task, str(folder) if folder else None
+            )
+
+
+def _folder(
+    azure: AzureFile, command: Mapping[str, Any], look: Look
+) -> PurePosixPath | None:
+    code = command.get("code")
+    if not isinstance(code, str) or ":" in code:
+        return None
+    place = (azure.path.parent / code).resolve()
+    if not place.is_relative_to(look.root.resolve()):
+        return None
+    return PurePosixPath(place.relative_to(look.root.resolve()).as_posix())
+
+
+def _commands(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Give a job's commands, by what precedes their keys."""
+    steps = data.get("jobs")
+    if not isinstance(steps, dict):
+        return {"": data}
+    return {f"jobs.{n}.": step for n, step in steps.items() if isinstance(step, dict)}
+
+
+def _section(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    given = data.get(name)
+    return given if isinstance(given, dict) else {}
+
+
+def _unused(
+    look: Look, azure: AzureFile, where: str, command: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """Find inputs and outputs that a command line does not mention."""
+    text = command.get("command")
+    if not isinstance(text, str):
+        return
+    mentioned = set(_OWN.findall(text))
+    for section in ("inputs", "outputs"):
+        for name in _section(command, section):
+            if (section, name) not in mentioned:
+                place = f"{where}{section}.{name}"
+                line = azure.document.line(place)
+                message = f"{place}: the command line does not use it"
+                hint = f"write ${{{{{section}.{name}}}}} in command, or remove it"
+                yield found(azure.name, line, message, hint)
+
+
+def _between(azure: AzureFile, data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find what a pipeline's steps take from each other and from it, and is not there."""
+    steps = _section(data, "jobs")
+    needs: dict[str, list[str]] = {name: [] for name in steps}
+    mentioned = set()
+    for name, step in steps.items():
+        if not isinstance(step, dict):
+            continue
+        for section in ("inputs", "outputs"):
+            for key, value in _section(step, section).items():
+                place = f"jobs.{name}.{section}.{key}"
+                for other, kind, of in _PARENT.findall(str(value)):
+                    owner = steps.get(other) if other else data
+                    if not other:
+                        mentioned.add((kind, of))
+                    if not isinstance(owner, dict):
+                        hint = nearest(other, list(steps))
+                        message = f"{place}: there is no job {other}{hint}"
+                        yield found(azure.name, azure.document.line(place), message)
+                        continue
+                    if other and section == "inputs":
+                        needs[name].append(other)
+                    if of not in _section(owner, kind):
+                        hint = nearest(of, list(_section(owner, kind)))
+                        whose = f"job {other}" if other else "the pipeline"
+                        message = f"{place}: {whose} has no {kind}.{of}{hint}"
+                        yield found(azure.name, azure.document.line(place), message)
+    circle = cycle(needs)
+    if circle:
+        line = azure.document.line(f"jobs.{circle[0]}")
+        message = f"jobs.{circle[0]}: the jobs need each other: {' -> '.join(circle)}"
+        yield found(azure.name, line, message, "take one of these inputs away")
+    for kind in ("inputs", "outputs") if steps else ():
+        for key in _section(data, kind):
+            if (kind, key) not in mentioned:
+                message = f"{kind}.{key}: no job uses it"
+                hint = f"write ${{{{parent.{kind}.{key}}}}} in a job, or remove it"
+                line = azure.document.line(f"{kind}.{key}")
+                yield found(azure.name, line, message, hint)
+
+
+def _places(look: Look, azure: AzureFile) -> Iterator[Finding]:
+    """Find computes, datastores and environments that neither a stage nor a file has."""
+    defined = _defined(look)
+    for where, value in _strings(azure.data, ""):
+        key = where.rpartition(".")[2]
+        line = azure.document.line(where)
+        if key in ("compute", "default_compute") and value != _SERVERLESS:
+            name = value.removeprefix("azureml:")
+            known = {*defined["compute"]} | {
+                one
+                for stage in look.stages
+                for pair in stage.values.azure.compute.items()
+                for one in pair
+            }
+            if name not in known and "${{" not in name and not name.startswith("/"):
+                message = f"{where}: no stage has a compute {name}"
+                hint = "name it in config/*.yaml under azure.compute"
+                yield found(azure.name, line, message + nearest(name, [*known]), hint)
+        elif key == "environment" and value.startswith("azureml:") and look.knows_graph:
+            name = value.removeprefix("azureml:").partition("@")[0].partition(":")[0]
+            known = {*defined["environment"], *_images(look)}
+            if name not in known and "/" not in name:
+                message = f"{where}: neither a task nor a file has the environment"
+                hint = "name a task, or describe it in a file for ./strata azure apply"
+                text = f"{message} {name}{nearest(name, [*known])}"
+                yield found(azure.name, line, text, hint)
+        for name in _PLACE.findall(value):
+            known = {*defined["datastore"], *_BUILT_IN}
+            known |= {o for s in look.stages for o in s.values.azure.datastores}
+            if name not in known and "${{" not in name:
+                message = f"{where}: no stage has a datastore {name}"
+                hint = "name it in config/*.yaml under azure.datastores"
+                yield found(azure.name, line, message + nearest(name, [*known]), hint)
+
+
+def _images(look: Look) -> list[str]:
+    return [name.replace("/", "-") for name in look.tasks] if look.knows_graph else []
+
+
+def _defined(look: Look) -> dict[str, set[str]]:
+    """Name what files of the tree describe, by kind."""
+    named: dict[str, set[str]] = {k: set() for k in ("compute", "datastore")}
+    named["environment"] = set()
+    for file, data in look.mappings():
+        if _SCHEMAS not in str(data.get("$schema")) or "name" not in data:
+            continue
+        azure = AzureFile(look.root / file, file, data, look.document(file))
+        try:
+            kind = kind_of(azure).name
+        except UserError:
+            continue  # a job, or its own check says so
+        if kind in named:
+            named[kind].add(str(data["name"]))
+    return named
+
+
+def _strings(data: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Give the texts in some data, with their places."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _strings(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            yield from _strings(value, f"{where}.{number}" if where else str(number))
+    elif isinstance(data, str):
+        yield where, data
