@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from orchestration.names import nearest
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _LONGEST = 200
+_KEYS = "additionalProperties"
 
 
 def mistakes(validator: Any, data: Any) -> Iterator[tuple[str, str]]:
@@ -18,10 +24,36 @@ def mistakes(validator: Any, data: Any) -> Iterator[tuple[str, str]]:
     Yields:
         The place, as keys joined with dots, and what is wrong there.
     """
-    from jsonschema.exceptions import best_match
+    for error in sorted(validator.iter_errors(data), key=lambda one: one.json_path):
+        # Of several forms none fits: what came furthest was meant.
+        leaf = min(_leaves(error), key=_distance)
+        path = [str(part) for part in leaf.absolute_path]
+        unknown = _unknown_keys(leaf)
+        for key in unknown:
+            hint = nearest(key, sorted(leaf.schema.get("properties", {})))
+            yield ".".join([*path, key]), f"unknown key{hint}"
+        if not unknown:
+            said = str(leaf.message)
+            said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]} ..."
+            yield ".".join(path), said
 
-    for error in sorted(validator.iter_errors(data), key=lambda one: str(one.json_path)):
-        best = best_match([error])
-        where = ".".join(map(str, best.absolute_path))
-        said = str(best.message)
-        yield where, said if len(said) <= _LONGEST else f"{said[:_LONGEST]} ..."
+
+def _leaves(error: ValidationError) -> Iterator[ValidationError]:
+    if not error.context:
+        yield error
+    for one in error.context or ():
+        yield from _leaves(one)
+
+
+def _distance(error: ValidationError) -> tuple[int, bool, int, str]:
+    unknown = _unknown_keys(error)
+    depth = len(error.absolute_path)
+    return -depth, not unknown, len(unknown), str(error.message)
+
+
+def _unknown_keys(error: ValidationError) -> list[str]:
+    """Name the keys that an error is about, if it is about such."""
+    if error.validator != _KEYS or not isinstance(error.instance, dict):
+        return []
+    known = error.schema.get("properties", {})
+    return [str(key) for key in error.instance if key not in known]
