@@ -237,7 +237,7 @@ def _started(
         problem = unknown_module(call.target, files, packages)
         if call.is_module and problem is not None:
             at = look.line_with(file, call.target, look.document(file).line(place))
-            text = f"{place}: {problem}"
+            text = f"{place}: there is {problem}"
             yield found(file, at, text, "neither the tree nor a lock has it")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -28,6 +29,8 @@ _PARENT = re.compile(
     r"\$\{\{\s*parent\.(?:jobs\.([\w-]+)\.)?(inputs|outputs)\.([\w-]+)\s*\}\}"
 )
 _OWN = re.compile(r"\$\{\{\s*(inputs|outputs)\.([A-Za-z_][\w-]*)")
+# What a message is about.
+_WORD = re.compile(r"(\$\{\{.*?\}\})|no (?:module )?((?:inputs\.|outputs\.)?[\w.-]+)$")
 # Every workspace has them (Azure ML's documentation of datastores), and serverless jobs
 # need no compute.
 _BUILT_IN = (
@@ -37,6 +40,8 @@ _BUILT_IN = (
     "workspaceworkingdirectory",
 )
 _SERVERLESS = "serverless"
+# An expression, a path of Azure's resource manager, or a placeholder.
+_IS_OPEN = re.compile(r"\$\{\{|^/|<")
 _HINT = "the reference that $schema stands for has all keys"
 
 
@@ -105,7 +110,7 @@ def _as_mistakes(azure: AzureFile) -> Iterator[None]:
 
 def _job(look: Look, azure: AzureFile) -> Iterator[Finding]:
     data, file = dict(azure.data), azure.name
-    yield from _collected(lambda: _load_job(azure), file)
+    yield from _placed(look, _collected(lambda: _load_job(azure), file))
     name = data.get("experiment_name")
     if isinstance(name, str) and "${{" not in name and not EXPERIMENT.takes(name):
         yield found(
@@ -128,7 +133,8 @@ def _job(look: Look, azure: AzureFile) -> Iterator[Finding]:
         checked = check_job(azure, data, look.root, task.files)
         folders = {where: folder for where, (_, folder) in checked.items()}
     except UserError as error:
-        yield from reported(error, file, f"{task.name} has what its scripts reach")
+        hint = f"{task.name} has what its scripts reach"
+        yield from _placed(look, reported(error, file, hint))
     for where, command in commands.items():
         if isinstance(command.get("command"), str):
             folder = folders.get(where) or _folder(azure, command, look)
@@ -136,6 +142,14 @@ def _job(look: Look, azure: AzureFile) -> Iterator[Finding]:
             yield from job_commands.find(
                 look, file, line, command, task, str(folder) if folder else None
             )
+
+
+def _placed(look: Look, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Put findings about a text of several lines where the words in question are."""
+    for one in findings:
+        word = _WORD.search(one.message)
+        at = look.line_with(one.file, word[1] or word[2], one.line) if word else one.line
+        yield replace(one, line=at)
 
 
 def _folder(
@@ -236,7 +250,7 @@ def _places(look: Look, azure: AzureFile) -> Iterator[Finding]:
                 for pair in stage.values.azure.compute.items()
                 for one in pair
             }
-            if name not in known and "${{" not in name and not name.startswith("/"):
+            if name not in known and not _IS_OPEN.search(name):
                 message = f"{where}: no stage has a compute {name}"
                 hint = "name it in config/*.yaml under azure.compute"
                 yield found(azure.name, line, message + nearest(name, [*known]), hint)

@@ -43,7 +43,7 @@ def find(look: Look, file: str) -> Iterator[Finding]:
         if called is None:
             if call.kind == "parameters" and "@" not in call.used:
                 text = f"{call.where}: there is no template {call.used}"
-                at = document.line(call.where)
+                at = document.line(f"{call.where.removesuffix(call.kind)}template")
                 yield found(file, at, text, "name it relative to this file")
             continue
         declared = _declared(look.mapping(called), call.kind)

@@ -99,7 +99,7 @@ def _block(look: Look, file: str, block: ci_files.Block) -> Iterator[Finding]:
         if call.is_module:
             problem = unknown_module(call.target, look.tree.files, packages_of(look))
             if problem is not None:
-                text = f"{block.where}: {problem}"
+                text = f"{block.where}: there is {problem}"
                 yield found(file, at, text, "neither the tree nor a lock has it")
         elif call.target.startswith(("/", "~")) or call.target in look.tree.files:
             continue

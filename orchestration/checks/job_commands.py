@@ -84,6 +84,7 @@ def _path(
         return None, None  # only a run knows
     if call.is_module:
         problem = unknown_module(call.target, task.files, packages)
+        problem = problem and f"the task has {problem}"
         return module_path(call.target, task.files), problem
     if call.target.startswith(_IMAGE_CODE):
         path = call.target.removeprefix(_IMAGE_CODE)
@@ -112,8 +113,7 @@ def _flags(
         for one in reported(error, file):
             yield Finding(file, line, f"command: {one.message}", one.hint)
         return
-    values = _literals(command.get("inputs"))
-    words = [_resolved(word, values) for word in call.arguments]
+    words = [_resolved(word, command) for word in call.arguments]
     args, positional, wrong = _split(words, flags)
     for text in wrong:
         yield found(file, line, f"command: {text}")
@@ -205,12 +205,16 @@ def _literals(inputs: Any) -> dict[str, str]:
     return found_ones
 
 
-def _resolved(word: str, values: Mapping[str, str]) -> str:
+def _resolved(word: str, command: Mapping[str, Any]) -> str:
     """Put values into a word, and what stands for those that only a run knows."""
+    values = _literals(command.get("inputs"))
 
     def place(match: re.Match[str]) -> str:
-        known = values.get(match[2]) if match[1] == "inputs" else None
-        return known if known is not None else f"${{{match[1]}.{match[2]}}}"
+        kind, name = match[1], match[2]
+        if name not in _names(command.get(kind)):
+            return f"${{inputs.{_UNKNOWN}}}"  # that it is missing is said elsewhere
+        known = values.get(name) if kind == "inputs" else None
+        return known if known is not None else f"${{{kind}.{name}}}"
 
     text = _REFERENCE.sub(place, word)
     if "$" in _PLACE.sub("", text):

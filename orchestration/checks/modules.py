@@ -30,7 +30,7 @@ def module_path(module: str, files: Collection[str]) -> str | None:
 def unknown_module(
     module: str, files: Collection[str], packages: Collection[str]
 ) -> str | None:
-    """Say what is wrong with a module; None if it can be started.
+    """Name a module that cannot be started, with the nearest one; None if it can.
 
     Args:
         module: The module.
@@ -46,7 +46,7 @@ def unknown_module(
     if first not in {one.partition(".")[0] for one in known}:
         if canonicalize_name(first) in packages:
             return None
-    return f"there is no module {module}{nearest(module, known)}"
+    return f"no module {module}{nearest(module, known)}"
 
 
 def modules_of(files: Iterable[str]) -> list[str]:
