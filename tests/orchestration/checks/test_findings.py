@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from orchestration.checks.checking import Report, check_tree
-from orchestration.checks.findings import Finding
 from tests.orchestration.checks.valid_tree import SOURCES
 from tests.orchestration.small_tree import SmallTree, plant
 
@@ -192,16 +190,6 @@ def place(name: str, of: str) -> str:
     if path.name in ("pipeline.yaml", "Dockerfile", "action.yml"):
         return str(path.parent / word / path.name)
     return str(path.with_name(f"{word}-{path.name}"))
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
-def valid(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallTree:
-    return plant(tmp_path_factory.mktemp("valid") / "tree", cache, SOURCES)
 
 
 @pytest.fixture(scope="session")
