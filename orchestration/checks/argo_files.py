@@ -28,7 +28,11 @@ def takes(look: Look, file: str) -> bool:
     """Whether a file is a document of Argo."""
     # As a text: of several documents in a file none can be read.
     is_yaml = PurePosixPath(file).suffix in YAML
-    return is_yaml and (look.root / file).is_file() and bool(_API.search(_text(look, file)))
+    return (
+        is_yaml
+        and (look.root / file).is_file()
+        and bool(_API.search(_text(look, file)))
+    )
 
 
 def _text(look: Look, file: str) -> str:
@@ -175,7 +179,9 @@ def _parameters(
         start = document.line(place)
         for kind, name in used:
             if kind == section and name not in names:
-                text = f"{place}: there is no inputs.{kind}.{name}{nearest(name, names)}"
+                text = (
+                    f"{place}: there is no inputs.{kind}.{name}{nearest(name, names)}"
+                )
                 at = look.line_with(file, f"inputs.{kind}.{name}", start)
                 yield found(file, at, text, "declare it among the template's inputs")
         # An artifact is used by being put at its path.

@@ -148,7 +148,9 @@ def _placed(look: Look, findings: Iterable[Finding]) -> Iterator[Finding]:
     """Put findings about a text of several lines where the words in question are."""
     for one in findings:
         word = _WORD.search(one.message)
-        at = look.line_with(one.file, word[1] or word[2], one.line) if word else one.line
+        at = (
+            look.line_with(one.file, word[1] or word[2], one.line) if word else one.line
+        )
         yield replace(one, line=at)
 
 
@@ -196,7 +198,7 @@ def _unused(
 
 
 def _between(azure: AzureFile, data: Mapping[str, Any]) -> Iterator[Finding]:
-    """Find what a pipeline's steps take from each other and from it, and is not there."""
+    """Find what a pipeline's jobs take from each other and from it, and lack."""
     steps = _section(data, "jobs")
     needs: dict[str, list[str]] = {name: [] for name in steps}
     mentioned = set()
@@ -237,7 +239,7 @@ def _between(azure: AzureFile, data: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _places(look: Look, azure: AzureFile) -> Iterator[Finding]:
-    """Find computes, datastores and environments that neither a stage nor a file has."""
+    """Find computes, datastores and environments that nobody has defined."""
     defined = _defined(look)
     for where, value in _strings(azure.data, ""):
         key = where.rpartition(".")[2]
@@ -254,10 +256,10 @@ def _places(look: Look, azure: AzureFile) -> Iterator[Finding]:
                 message = f"{where}: no stage has a compute {name}"
                 hint = "name it in config/*.yaml under azure.compute"
                 yield found(azure.name, line, message + nearest(name, [*known]), hint)
-        elif key == "environment" and value.startswith("azureml:") and look.knows_graph:
+        elif key == "environment" and value.startswith("azureml:"):
             name = value.removeprefix("azureml:").partition("@")[0].partition(":")[0]
             known = {*defined["environment"], *_images(look)}
-            if name not in known and "/" not in name:
+            if look.knows_graph and name not in known and "/" not in name:
                 message = f"{where}: neither a task nor a file has the environment"
                 hint = "name a task, or describe it in a file for ./strata azure apply"
                 text = f"{message} {name}{nearest(name, [*known])}"

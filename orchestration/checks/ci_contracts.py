@@ -59,7 +59,7 @@ def find(look: Look, file: str) -> Iterator[Finding]:
         for name in sorted(set(declared) - call.given):
             if declared[name]:
                 text = f"{call.where}: {called} needs the {one} {name}"
-                yield found(file, at, text, f"give it, or declare it optional there")
+                yield found(file, at, text, "give it, or declare it optional there")
     yield from _undeclared(look, file)
 
 

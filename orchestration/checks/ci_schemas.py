@@ -52,16 +52,14 @@ def _validator(kind: str) -> Any:
     # Only now: they take a while.
     from check_jsonschema.builtin_schemas import get_builtin_schema
     from check_jsonschema.regex_variants import RegexImplementation, RegexVariantName
-    from jsonschema.validators import extend, validator_for
+    from jsonschema import validators
 
     schema = get_builtin_schema(f"vendor.{kind}")
     # Their patterns are JavaScript's.
     expressions = RegexImplementation(RegexVariantName.nonunicode)
-    validator = extend(
-        validator_for(schema),
-        {
-            "pattern": expressions.pattern_keyword,
-            "patternProperties": expressions.patternProperties_keyword,
-        },
-    )
-    return validator(schema)
+    keywords = {
+        "pattern": expressions.pattern_keyword,
+        "patternProperties": expressions.patternProperties_keyword,
+    }
+    extend: Any = validators.extend
+    return extend(validators.validator_for(schema), keywords)(schema)

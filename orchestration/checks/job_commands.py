@@ -131,9 +131,9 @@ def _flags(
             }
         )
     except ValidationError as error:
-        for one in error.errors():
-            where = ".".join(map(str, one["loc"]))
-            yield found(file, line, f"command: {where}: {one['msg']}")
+        for mistake in error.errors():
+            where = ".".join(map(str, mistake["loc"]))
+            yield found(file, line, f"command: {where}: {mistake['msg']}")
         return
     for problem in check_flags("job", step, flags, {}):
         flag = problem.where.rpartition(".")[2]
@@ -147,7 +147,7 @@ def _split(
     """Take a command line apart as argparse does; give what is wrong in it as well."""
     args: dict[str, Any] = {}
     positional: list[str] = []
-    wrong = []
+    wrong: list[str] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)

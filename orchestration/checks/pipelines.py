@@ -1,4 +1,4 @@
-"""Pipelines: their form, what refers to what, their scripts and these scripts' flags."""
+"""Pipelines: their form, what refers to what, their scripts and what these take."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestration.names import nearest
@@ -30,7 +30,7 @@ def mistakes(validator: Any, data: Any) -> Iterator[tuple[str, str]]:
         path = [str(part) for part in leaf.absolute_path]
         unknown = _unknown_keys(leaf)
         for key in unknown:
-            hint = nearest(key, sorted(leaf.schema.get("properties", {})))
+            hint = nearest(key, sorted(_known_keys(leaf)))
             yield ".".join([*path, key]), f"unknown key{hint}"
         if not unknown:
             said = str(leaf.message)
@@ -55,5 +55,11 @@ def _unknown_keys(error: ValidationError) -> list[str]:
     """Name the keys that an error is about, if it is about such."""
     if error.validator != _KEYS or not isinstance(error.instance, dict):
         return []
-    known = error.schema.get("properties", {})
+    known = _known_keys(error)
     return [str(key) for key in error.instance if key not in known]
+
+
+def _known_keys(error: ValidationError) -> list[str]:
+    schema = error.schema
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    return list(properties or ())

@@ -56,13 +56,13 @@ def find(look: Look, file: str) -> Iterator[Finding]:
     for mistake in document.mistakes:
         yield found(file, mistake.line, mistake.message, "mend the YAML")
     for where, text in _texts(document.data, ""):
-        line = document.line(where)
+        start = document.line(where)
         for message, word, hint in _problems(text):
-            at = look.line_with(file, word, line)
+            at = look.line_with(file, word, start)
             yield found(file, at, f"{where}: {message}", hint)
         problem = images.moving(text) if _is_image(look, file, where) else None
         if problem is not None and not _LATEST.search(text):
-            yield found(file, line, f"{where}: {problem}", images.HINT)
+            yield found(file, start, f"{where}: {problem}", images.HINT)
 
 
 def _in_lines(look: Look, file: str) -> Iterator[Finding]:

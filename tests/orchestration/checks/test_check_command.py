@@ -72,7 +72,7 @@ def test_it_prints_findings_and_a_summary(program: SmallTree) -> None:
 def test_a_wrong_request_is_one_line(program: SmallTree) -> None:
     program.write({"notes.txt": ""})
     for path, problem in {
-        "../confg/dev.yaml": "the tree has no ../confg/dev.yaml (did you mean config/dev",
+        "../confg/dev.yaml": "no ../confg/dev.yaml (did you mean config/dev.yaml?)",
         "../..": "lies outside",
         "../notes.txt": "../notes.txt has no specification",
     }.items():

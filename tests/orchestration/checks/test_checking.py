@@ -44,7 +44,8 @@ def report(tree: SmallTree, *files: str) -> Report:
         (
             "config/pord.yaml",
             "store: null\n",
-            "config/pord.yaml:1: there is no stage of this name (did you mean prod.yaml?)",
+            "config/pord.yaml:1: there is no stage of this name "
+            "(did you mean prod.yaml?)",
         ),
     ],
 )
@@ -70,7 +71,9 @@ def test_what_a_stage_cannot_run_is_found(
     text = SOURCES[PIPELINE].replace("  sift:\n", f"{addition}  sift:\n")
     tree.write({PIPELINE: text})
 
-    assert any(one.startswith(f"{PIPELINE}:5: {words}") for one in check(tree, PIPELINE))
+    assert any(
+        one.startswith(f"{PIPELINE}:5: {words}") for one in check(tree, PIPELINE)
+    )
 
 
 def test_a_broken_graph_hides_nothing_else(tree: SmallTree) -> None:

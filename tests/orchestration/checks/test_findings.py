@@ -19,7 +19,10 @@ GITHUB = "orchestration/ci/github/build.yml"
 CALLER = "orchestration/ci/github/pull-request.yml"
 AZURE = "orchestration/ci/azure-devops/main.yml"
 DOCUMENT, SHELL = "docs/mill.md", ".ci/run"
-VALID = {**SOURCES, JOB: SOURCES[f"{MILL}/azure-ml-job.yaml"].replace("../../", "../../../")}
+VALID = {
+    **SOURCES,
+    JOB: SOURCES[f"{MILL}/azure-ml-job.yaml"].replace("../../", "../../../"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,12 @@ WAYS = {
     "azure kind": way("azure/cpu.yaml", "amlCompute.", "amlComput.", 1, "amlCompute?"),
     "argo key": way(ARGO, "entrypoint:", "entrypoints:", 5, "spec.entrypoints", "unk"),
     "argo kind": way(ARGO, "WorkflowTemplate", "Workflows", 2, "no kind", "Workflow?"),
-    "argo value": way(ARGO, "templates:\n", "templates: 3\n  x:\n", 6, "spec.templates"),
-    "pipeline key": way(PIPELINE, "    script:", "    scripts:", 6, "unknown", "script?"),
+    "argo value": way(
+        ARGO, "templates:\n", "templates: 3\n  x:\n", 6, "spec.templates"
+    ),
+    "pipeline key": way(
+        PIPELINE, "    script:", "    scripts:", 6, "unknown", "script?"
+    ),
     "yaml": way(PIPELINE, "params: {turns: 3}", "params: {turns: 3", 2, "expected"),
     "workflow key": way(GITHUB, "needs: build", "need: build", 23, "unk", "needs?"),
     "action key": way(
@@ -78,16 +85,25 @@ WAYS = {
         JOB, "  --output_path ${{outputs.flour}}\n", "", 19, "outputs.flour", "not use"
     ),
     "parent's input": way(
-        JOBS, "parent.inputs.turns", "parent.inputs.turn", 14, "no inputs.turn", "turns?"
+        JOBS,
+        "parent.inputs.turns",
+        "parent.inputs.turn",
+        16,
+        "no inputs.turn",
+        "turns?",
     ),
-    "other job": way(JOBS, "jobs.grind.out", "jobs.grin.out", 23, "no job grin", "grind?"),
+    "other job": way(
+        JOBS, "jobs.grind.out", "jobs.grin.out", 25, "no job grin", "grind?"
+    ),
     "argo parameter": way(
         ARGO, "inputs.parameters.turns", "inputs.parameters.turn", 26, "turn", "turns?"
     ),
     "argo unused": way(
         ARGO, '"{{inputs.parameters.turns}}"', '"3"', 22, "does not use turns"
     ),
-    "pipeline input": way(PIPELINE, "{inputs.grain}", "{inputs.grai}", 9, "grai", "grain?"),
+    "pipeline input": way(
+        PIPELINE, "{inputs.grain}", "{inputs.grai}", 9, "grai", "grain?"
+    ),
     "pipeline parameter": way(
         PIPELINE, "      turns: ${params.turns}\n", "", 1, "params.turns", "no argument"
     ),
@@ -95,17 +111,29 @@ WAYS = {
     "unknown flag": way(JOB, "--stones=", "--stone=", 8, "no --stone", "--stones?"),
     "missing flag": way(JOB, "--grain ${{", "${{", 6, "needs --grain"),
     "value": way(JOB, "stones: blue", "stones: bleu", 8, "not bleu", "blue?"),
-    "pipeline flag": way(PIPELINE, "turns: ${par", "turn: ${par", 10, "no --turn", "--turns?"),
+    "pipeline flag": way(
+        PIPELINE, "turns: ${par", "turn: ${par", 10, "no --turn", "--turns?"
+    ),
     # Modules and files.
     "module": way(JOB, "domains.mill.grind", "domains.mill.grid", 6, "grid", "grind?"),
-    "package": way(JOB, "domains.mill.grind", "domain.mill.grind", 6, "no module domain"),
+    "package": way(
+        JOB, "domains.mill.grind", "domain.mill.grind", 6, "no module domain"
+    ),
     "launcher": way(
         JOB, "-P -m", "-P -m torch.distributed.run -m", 6, "no module torch.dist"
     ),
-    "file": way(JOBS, "mill/grind.py", "mill/grid.py", 11, "no file", "grind.py?"),
-    "ci module": way(GITHUB, "domains.mill.grind", "domains.mil.grind", 18, "mil.grind"),
+    "file": way(JOBS, "mill/grind.py", "mill/grid.py", 12, "no file", "grind.py?"),
+    "ci module": way(
+        GITHUB, "domains.mill.grind", "domains.mil.grind", 18, "mil.grind"
+    ),
     "argo module": way(ARGO, "domains.mill.grind", "domains.mill.gind", 25, "grind?"),
-    "script": way(PIPELINE, "sift:\n    script: domains.mill.grind", "sift:\n    script: domains.mill.gind", 14, "no script domains.mill.gind"),
+    "script": way(
+        PIPELINE,
+        "sift:\n    script: domains.mill.grind",
+        "sift:\n    script: domains.mill.gind",
+        14,
+        "no script domains.mill.gind",
+    ),
     "action": way(GITHUB, "github/set-up", "github/setup", 14, "no ./orch", "setup"),
     "template": way(AZURE, "set-up.yml", "setup.yml", 8, "no template setup.yml"),
     # Names that no stage defines.
@@ -116,7 +144,9 @@ WAYS = {
     # Placeholders.
     "placeholder": way(JOB, "azureml:cpu", "azureml:<cluster>", 12, "<cluster>"),
     "to do": way(PIPELINE, "data/rye", "data/TODO", 3, "TODO", "placeholder"),
-    "in a Dockerfile": way(DOCKERFILE, "FROM ${BASE}", "FROM <registry>/x:1", 3, "<reg"),
+    "in a Dockerfile": way(
+        DOCKERFILE, "FROM ${BASE}", "FROM <registry>/x:1", 3, "<reg"
+    ),
     # Whatever is the latest.
     "latest environment": way(JOB, "mill:3", "mill@latest", 11, "mill@latest"),
     "latest image": way(ARGO, "mill:3.1", "mill:latest", 24, "mill:latest"),
@@ -144,38 +174,66 @@ WAYS = {
         "grind -> grind",
     ),
     "argo cycle": way(ARGO, "[grind]", "[sift]", 14, "sift -> sift"),
-    "workflow cycle": way(GITHUB, "needs: build", "needs: report", 23, "report -> report"),
+    "workflow cycle": way(
+        GITHUB, "needs: build", "needs: report", 23, "report -> report"
+    ),
     # Experiments.
     "experiment": way(JOB, "name: mill", "name: Mill!", 3, "'Mill!'", "experiment"),
     "long experiment": way(JOB, "name: mill", f"name: {'m' * 37}", 3, "at most 36"),
     # Secrets.
-    "key": way(JOB, "name: mill", "name: mill # AKIAABCDEFGHIJKLMNOP", 3, "an access key"),
+    "key": way(
+        JOB, "name: mill", "name: mill # AKIAABCDEFGHIJKLMNOP", 3, "an access key"
+    ),
     "signature": way(
         PIPELINE, "data/rye", "az://x/rye?sig=abcdefghijklm", 3, "access signature"
     ),
-    "password": way(GITHUB, "echo", "curl https://me:pw1@x.y; echo", 26, "a password in"),
+    "password": way(
+        GITHUB, "echo", "curl https://me:pw1@x.y; echo", 26, "a password in"
+    ),
     # CI's policies.
     "goes on": way(
-        GITHUB, "    needs: build", "    continue-on-error: true\n    needs: build", 23, "hides"
+        GITHUB,
+        "    needs: build",
+        "    continue-on-error: true\n    needs: build",
+        23,
+        "hides",
     ),
     "goes on there": way(
         AZURE, "- bash: ./s", "- continueOnError: true\n        bash: ./s", 16, "hides"
     ),
-    "or true": way(GITHUB, "--grain rye", "--grain rye || true", 18, "|| true", "hides"),
-    "exit zero": way(AZURE, "lint ::", "lint ::\n          flake8 --exit-zero", 13, "hides"),
-    "test at the end": way(
-        GITHUB, "--grain rye", "--grain rye\n          [ -d x ] && cp x y", 19, "ends with"
+    "or true": way(
+        GITHUB, "--grain rye", "--grain rye || true", 18, "|| true", "hides"
     ),
-    "secret of a caller": way(CALLER, "TOKEN: $", "TOKE: $", 8, "no secret TOKE", "TOKEN?"),
-    "secret of a called": way(GITHUB, "secrets.TOKEN", "secrets.TOKE", 20, "TOKE", "TOKEN?"),
-    "input of a called": way(CALLER, "target: mill", "targets: mill", 6, "input targets"),
+    "exit zero": way(
+        AZURE, "lint ::", "lint ::\n          flake8 --exit-zero", 13, "hides"
+    ),
+    "test at the end": way(
+        GITHUB,
+        "--grain rye",
+        "--grain rye\n          [ -d x ] && cp x y",
+        19,
+        "ends with",
+    ),
+    "secret of a caller": way(
+        CALLER, "TOKEN: $", "TOKE: $", 8, "no secret TOKE", "TOKEN?"
+    ),
+    "secret of a called": way(
+        GITHUB, "secrets.TOKEN", "secrets.TOKE", 20, "TOKE", "TOKEN?"
+    ),
+    "input of a called": way(
+        CALLER, "target: mill", "targets: mill", 6, "input targets"
+    ),
     "input of an action": way(GITHUB, "cache: warm", "cach: warm", 15, "input cach"),
     "parameter": way(AZURE, "cache: warm", "cach: warm", 9, "parameter cach", "cache?"),
-    "job": way(AZURE, "dependsOn: build", "dependsOn: buil", 14, "no job buil", "build?"),
+    "job": way(
+        AZURE, "dependsOn: build", "dependsOn: buil", 14, "no job buil", "build?"
+    ),
     "command": way(GITHUB, "./strata run", "./strata ru", 21, "no command ru", "run?"),
     "flag": way(AZURE, "--since", "--sinc", 16, "affected has no --sinc", "--since?"),
     "goal": way(AZURE, "lint ::", "lnt ::", 12, "no goal lnt", "lint?"),
-    "flag of Pants": way(GITHUB, "--changed-since", "--change-since", 17, "--changed-since?"),
+    "flag of Pants": way(
+        GITHUB, "--changed-since", "--change-since", 17, "--changed-since?"
+    ),
     "flag of a document": way(DOCUMENT, "--profile", "--profil", 5, "--profile?"),
     # Scripts of shell.
     "shell": way(SHELL, '"$name"', "$name", 4, "Double quote", "SC2086"),
@@ -193,7 +251,9 @@ def place(name: str, of: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def broken(valid: SmallTree, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def broken(
+    valid: SmallTree, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Report:
     """What comes of a tree that has each way beside the valid files."""
     variants = {
         place(name, one.of): VALID[one.of].replace(one.old, one.new, 1)

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from orchestration.checks.python_calls import PythonCall, python_calls
 
-WORDS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\ue000\ue001"), max_size=8), max_size=4)
+WORDS = st.lists(
+    st.text(
+        st.characters(codec="utf-8", exclude_characters="\0\ue000\ue001"), max_size=8
+    ),
+    max_size=4,
+)
 
 
 def module(name: str, *arguments: str) -> PythonCall:

@@ -69,7 +69,9 @@ jobs:
   grind:
     type: command
     code: ../../../
-    command: python domains/mill/grind.py --grain x --turns ${{inputs.turns}} --output_path ${{outputs.flour}}
+    command: >-
+      python domains/mill/grind.py --grain x --turns ${{inputs.turns}}
+      --output_path ${{outputs.flour}}
     environment: azureml:mill:3
     inputs:
       turns: ${{parent.inputs.turns}}
