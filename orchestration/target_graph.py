@@ -175,7 +175,7 @@ def _graph(
         # Only what the tree as it was digested has led to is kept.
         if digests.tree(checkout.files()) == files:
             write_atomically(remembered, json.dumps(listed).encode())
-            _forget_oldest(remembered.parent)
+            forget_oldest(remembered.parent)
     return {one["address"]: _target(one) for one in listed}
 
 
@@ -195,7 +195,8 @@ def _target(peeked: Mapping[str, Any]) -> Target:
     )
 
 
-def _forget_oldest(folder: Path) -> None:
+def forget_oldest(folder: Path) -> None:
+    """Keep the newest of what is remembered in a folder, so that it does not grow."""
     graphs = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     for path in graphs[:-_KEPT]:
         path.unlink(missing_ok=True)

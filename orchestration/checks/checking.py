@@ -29,7 +29,7 @@ from orchestration.checks import (
 from orchestration.checks.findings import Finding, found, reported
 from orchestration.checks.look import Look
 from orchestration.pipelines.keys import key_of
-from orchestration.target_graph import Tree, read_files, read_tree
+from orchestration.target_graph import Tree, forget_oldest, read_files, read_tree
 
 _FORMAT = "check/1"
 _BUILD = re.compile(r"(?:\b|/)((?:[\w.-]+/)*BUILD)\b")
@@ -121,8 +121,10 @@ def check_tree(
         tree = Tree(files, {})
     report = _check(Look(checkout, tree, tell), chosen or files, findings)
     if chosen is None:
-        if not report.unchecked:
+        # Only what the tree as it was digested has led to is kept.
+        if not report.unchecked and read_files(checkout) == files:
             write_atomically(memory, _to_json(report))
+            forget_oldest(memory.parent)
         return report
     return report.within({*chosen, *(one.file for one in findings)})
 

@@ -14,6 +14,7 @@ from orchestration.checks.look import YAML, Look
 WORKFLOW, ACTION, AZURE = "github-workflows", "github-actions", "azure-pipelines"
 _GITHUB = (".github/", "orchestration/ci/github/")
 _AZURE = (".azure-pipelines/", ".azuredevops/", "orchestration/ci/azure-devops/")
+_SCRIPTS = ".ci/"
 _BLOCK = re.compile(r":\s*[|>][+-]?\d?\s*(?:#.*)?$")
 _SHELLS = frozenset({"bash", "sh"})
 _TASKS = ("Bash@", "AzureCLI@")
@@ -53,8 +54,15 @@ def takes(look: Look, file: str) -> bool:
     return kind(file) is not None
 
 
+def has_blocks(look: Look, file: str) -> bool:
+    """Whether a file is a CI definition, or a script that CI runs."""
+    return takes(look, file) or file.startswith(_SCRIPTS)
+
+
 def blocks(look: Look, file: str) -> list[Block]:
-    """Give the blocks of shell of a definition, in its order."""
+    """Give the blocks of shell of a definition, in its order; a script is one."""
+    if not takes(look, file):
+        return [Block("", 1, look.text(file))]
     found: list[Block] = []
     for where, step in steps(look.document(file).data):
         keys = {key: step.get(key) for key in ("run", "bash", "script")}

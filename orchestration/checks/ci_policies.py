@@ -13,7 +13,7 @@ from orchestration.checks.modules import packages_of, unknown_module
 from orchestration.checks.python_calls import python_calls
 from orchestration.names import nearest
 
-takes = ci_files.takes
+takes = ci_files.has_blocks
 _GOES_ON = frozenset({"continueOnError", "continue-on-error"})
 _HIDING = re.compile(r"\|\|\s*(?:true|:)(?=\s|$|[;)])|--exit-zero\b")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
@@ -25,6 +25,10 @@ _RED = "let it be red, or handle the failure that is meant"
 
 def find(look: Look, file: str) -> Iterator[Finding]:
     """Find what is against the rules."""
+    for block in ci_files.blocks(look, file):
+        yield from _block(look, file, block)
+    if not ci_files.takes(look, file):
+        return
     document = look.document(file)
     for where, key, value in _settings(document.data, ""):
         if key in _GOES_ON and value is not False:
@@ -32,8 +36,6 @@ def find(look: Look, file: str) -> Iterator[Finding]:
             yield found(file, document.line(where), text, _RED)
     for where, step in _users(document.data):
         yield from _action(look, file, where, str(step["uses"]))
-    for block in ci_files.blocks(look, file):
-        yield from _block(look, file, block)
     yield from _order(look, file)
 
 
@@ -76,17 +78,18 @@ def _action(look: Look, file: str, where: str, used: str) -> Iterator[Finding]:
 
 
 def _block(look: Look, file: str, block: ci_files.Block) -> Iterator[Finding]:
+    where = f"{block.where}: " if block.where else ""
     lines = [_COMMENT.sub("", line) for line in block.text.splitlines()]
     for number, line in enumerate(lines):
         hiding = _HIDING.search(line)
         if hiding is not None:
             at = look.line_with(file, hiding[0], block.line + number)
-            text = f"{block.where}: {hiding[0]} hides a failure"
+            text = f"{where}{hiding[0]} hides a failure"
             yield found(file, at, text, _RED)
     said = [line for line in lines if line.strip()]
     if said and _TEST_AT_END.match(said[-1]):
         at = look.line_with(file, said[-1].strip(), block.line)
-        text = f"{block.where}: it ends with a test, and fails where that is false"
+        text = f"{where}it ends with a test, and fails where that is false"
         yield found(file, at, text, "write if ...; then ...; fi")
     try:
         calls = python_calls(block.text)
@@ -99,13 +102,13 @@ def _block(look: Look, file: str, block: ci_files.Block) -> Iterator[Finding]:
         if call.is_module:
             problem = unknown_module(call.target, look.tree.files, packages_of(look))
             if problem is not None:
-                text = f"{block.where}: there is {problem}"
+                text = f"{where}there is {problem}"
                 yield found(file, at, text, "neither the tree nor a lock has it")
         elif call.target.startswith(("/", "~")) or call.target in look.tree.files:
             continue
         else:
             hint = nearest(call.target, [f for f in look.tree.files if f[-3:] == ".py"])
-            text = f"{block.where}: there is no file {call.target}{hint}"
+            text = f"{where}there is no file {call.target}{hint}"
             yield found(file, at, text, "paths are relative to the tree's root")
 
 

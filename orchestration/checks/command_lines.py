@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
+from common.errors import UserError
 from orchestration.atomic_files import write_atomically
 from orchestration.checks import ci_files
 from orchestration.checks.findings import Finding, found
@@ -20,8 +21,7 @@ from orchestration.pants import ask_pants
 from orchestration.pipelines.keys import key_of
 
 _FORMAT = "pants-help/1"
-# Beside blocks of shell: an indented line of a document, and code within one.
-_INDENTED = re.compile(r"^ {4,}((?:[A-Z_]+=\S+ )*\./(?:strata|pants)\b.*)$")
+# Code within a line of a document.
 _INLINE = re.compile(r"`([^`]*\./(?:strata|pants)\b[^`]*)`")
 _START = re.compile(r"(?:^|(?<=[\s(;&|\"'`]))\./(strata|pants)(?=[\s)\"'`;]|$)")
 _WORD = re.compile(
@@ -31,6 +31,7 @@ _WORD = re.compile(
 _FLAG = re.compile(r"-{1,2}[A-Za-z][\w-]*")
 _HELP_FLAG = re.compile(r"^ {2,}(-.*?)(?: {2,}|$)", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z-]*")
+_HELP = frozenset({"-h", "--help"})
 _OF_PANTS = ("pants.toml", "3rdparty/pants.lock")
 
 
@@ -38,7 +39,7 @@ def takes(look: Look, file: str) -> bool:
     """Whether a file has command lines: a CI definition or a document."""
     if PurePosixPath(file).suffix == ".md":
         return not file.startswith("tests/")
-    return ci_files.takes(look, file) or file.startswith(".ci/")
+    return ci_files.has_blocks(look, file)
 
 
 def find(look: Look, file: str) -> Iterator[Finding]:
@@ -47,23 +48,23 @@ def find(look: Look, file: str) -> Iterator[Finding]:
         known = _Strata() if program == "strata" else _Pants(look)
         for message in known.problems(words):
             yield found(file, line, f"./{program}: {message}", f"./{program} --help")
+        if look.knows_graph and "--" in words:
+            for message in _of_script(look, program, words):
+                yield found(file, line, f"./{program}: {message}")
 
 
 def _lines(look: Look, file: str) -> Iterator[tuple[int, str, list[str]]]:
     """Give the command lines of a file: line, program and words."""
     if PurePosixPath(file).suffix == ".md":
+        is_fenced = False
         for number, line in enumerate(look.text(file).splitlines(), start=1):
-            indented = _INDENTED.match(line)
-            parts = [indented[1]] if indented else _INLINE.findall(line)
-            for part in parts:
+            is_fenced ^= line.lstrip().startswith("```")
+            is_code = is_fenced or line.startswith("    ")
+            for part in [line] if is_code else _INLINE.findall(line):
                 for _, program, words in _calls(part):
                     yield number, program, words
         return
-    if ci_files.takes(look, file):
-        blocks = ci_files.blocks(look, file)
-    else:
-        blocks = [ci_files.Block("", 1, look.text(file))]
-    for block in blocks:
+    for block in ci_files.blocks(look, file):
         for number, program, words in _calls(block.text):
             yield block.line + number, program, words
 
@@ -131,7 +132,7 @@ def _actions(command: str) -> list[str]:
 
 def _flags(words: tuple[str, ...]) -> frozenset[str]:
     named = " ".join(_HELP_FLAG.findall(_help(words)))
-    return frozenset({"-h", "--help", *_FLAG.findall(named)})
+    return _HELP | {*_FLAG.findall(named)}
 
 
 class _Pants:
@@ -143,10 +144,12 @@ class _Pants:
     def problems(self, words: Sequence[str]) -> Iterator[str]:
         """Say which words are none of its goals or flags."""
         goals, flags = self._known["goals"], self._known["flags"]
-        for word in words:
-            if word == "--":
+        for before, word in zip(["", *words], words):
+            # What follows is a script's, or the name of what is explained.
+            if word == "--" or word.startswith("help"):
                 break
-            if _NAME.fullmatch(word) and word not in goals:
+            is_value = before in self._known["valued"]
+            if _NAME.fullmatch(word) and word not in goals and not is_value:
                 yield f"there is no goal {word}{nearest(word, goals)}"
         for flag in _flags_among(words):
             # A level with its value, such as -ldebug.
@@ -169,15 +172,43 @@ def _pants_help(look: Look) -> dict[str, list[str]]:
     except (OSError, ValueError):
         pass
     said: dict[str, Any] = json.loads(ask_pants(look.checkout, "help-all"))
-    flags = {"-h", "--help", "--version", "-v", "-V"}
+    flags = {*_HELP, "--version", "-v", "-V"}
+    valued: set[str] = set()
     for scope in said["scope_to_help_info"].values():
         for kind in ("basic", "advanced", "deprecated"):
             for one in scope[kind]:
-                flags.update(one["scoped_cmd_line_args"])
-                flags.update(one["unscoped_cmd_line_args"])
-    known = {"goals": sorted(said["name_to_goal_info"]), "flags": sorted(flags)}
+                names = {*one["scoped_cmd_line_args"], *one["unscoped_cmd_line_args"]}
+                flags |= names
+                valued |= names if "=" in one["display_args"][0] else set()
+    known = {
+        "goals": sorted(said["name_to_goal_info"]),
+        "flags": sorted(flags),
+        "valued": sorted(valued),
+    }
     write_atomically(memory, json.dumps(known).encode())
     return known
+
+
+def _of_script(look: Look, program: str, words: Sequence[str]) -> Iterator[str]:
+    """Say which flags behind ``--`` the script that is run does not take."""
+    end = words.index("--")
+    if program == "pants" and words[:1] == ["run"] and end == 2:
+        target = words[1].replace(":", "/").removesuffix(".py")
+        path = f"{target.removeprefix('./')}.py"
+    elif program == "strata" and words[:1] == ["exec"] and end == 3:
+        path = f"src/domains/{words[1]}/{words[2].removesuffix('.py')}.py"
+    else:
+        return
+    if path not in look.tree.files or not path.startswith("src/"):
+        return  # no task's script, or a word that stands for one
+    try:
+        flags = look.flags(look.scripts.code_of(path))
+    except UserError as error:
+        yield str(error)
+        return
+    for flag in _flags_among(words[end + 1 :]):
+        if flag not in flags.flags and flag not in _HELP and not flags.is_open:
+            yield f"{path} has no {flag}{nearest(flag, sorted(flags.flags))}"
 
 
 def _flags_among(words: Sequence[str]) -> Iterator[str]:

@@ -21,9 +21,13 @@ import pathlib
 import sys
 
 if sys.argv[-1] == "help-all":
-    flag = {"scoped_cmd_line_args": ["--changed-since"], "unscoped_cmd_line_args": []}
+    flag = {
+        "display_args": ["--changed-since=<str>"],
+        "scoped_cmd_line_args": ["--changed-since"],
+        "unscoped_cmd_line_args": [],
+    }
     scope = {"basic": [flag], "advanced": [], "deprecated": []}
-    goals = {"lint": {}, "test": {}}
+    goals = {"lint": {}, "run": {}, "test": {}}
     print(json.dumps({"name_to_goal_info": goals, "scope_to_help_info": {"": scope}}))
     sys.exit()
 assert sys.argv[-2:] == ["peek", "::"], sys.argv

@@ -235,6 +235,10 @@ WAYS = {
         GITHUB, "--changed-since", "--change-since", 17, "--changed-since?"
     ),
     "flag of a document": way(DOCUMENT, "--profile", "--profil", 5, "--profile?"),
+    "goal of a document": way(DOCUMENT, "test ::", "tst ::", 6, "no goal tst", "test?"),
+    "flag behind it": way(DOCUMENT, "--turns", "--turn", 11, "no --turn", "--turns?"),
+    "flag of exec": way(DOCUMENT, "--grain=", "--grains=", 12, "--grains", "--grain?"),
+    "or true in a script": way(SHELL, '"$name"', '"$name" || true', 4, "hides"),
     # Scripts of shell.
     "shell": way(SHELL, '"$name"', "$name", 4, "Double quote", "SC2086"),
     "shell in CI": way(GITHUB, '"$PIPELINE"', "$PIPELINE", 21, "SC2086"),

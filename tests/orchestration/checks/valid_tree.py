@@ -223,7 +223,14 @@ DOCUMENT = """\
 Say `./strata plan mill`, and then
 
     ./strata run mill --profile toy
-    ./pants test ::
+    ./pants --changed-since main test ::
+
+Turn the stones:
+
+```
+./pants run src/domains/mill:grind -- --grain rye --turns 3
+./strata exec mill grind -- --grain=rye
+```
 """
 SOURCES = {
     ".ci/run": SHELL,
