@@ -146,7 +146,7 @@ def _templates(
     named = {str(t.get("name")): t for t in templates if isinstance(t, Mapping)}
     known = list(named)
     entry = spec.get("entrypoint")
-    if entry is not None and entry not in named:
+    if entry is not None and str(entry) not in named:
         place = f"{prefix}.entrypoint"
         text = f"{place}: there is no template {entry}{nearest(str(entry), known)}"
         yield found(file, document.line(place), text, f"templates: {', '.join(known)}")
@@ -218,7 +218,7 @@ def _dag(
                 at = document.line(f"{where}.dependencies")
                 yield found(file, at, text, f"tasks: {', '.join(places)}")
         started = task.get("template")
-        if started is not None and started not in known:
+        if started is not None and str(started) not in known:
             at = document.line(f"{where}.template")
             hint = nearest(str(started), known)
             text = f"{where}.template: there is no template {started}{hint}"

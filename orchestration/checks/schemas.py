@@ -45,10 +45,12 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
         yield from _leaves(one)
 
 
-def _distance(error: ValidationError) -> tuple[int, bool, int, str]:
+def _distance(error: ValidationError) -> tuple[int, bool, int, bool, str]:
     unknown = _unknown_keys(error)
     depth = len(error.absolute_path)
-    return -depth, not unknown, len(unknown), str(error.message)
+    # A pattern is an expression's, as a rule, where a plain value was meant.
+    is_pattern = error.validator == "pattern"
+    return -depth, not unknown, len(unknown), is_pattern, str(error.message)
 
 
 def _unknown_keys(error: ValidationError) -> list[str]:
