@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -248,8 +249,6 @@ def _started(
 
 
 def _calls(words: list[str]) -> list[PythonCall]:
-    import shlex
-
     try:
         # A shell's own text is the word after its -c.
         return python_calls(shlex.join(words)) or [

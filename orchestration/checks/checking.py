@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -113,31 +113,32 @@ def check_tree(
     remembered = _remembered(memory)
     if remembered is not None:
         return remembered if chosen is None else remembered.within(chosen)
-    findings: list[Finding] = []
+    broken = []
     try:
         tree = read_tree(checkout)
     except UserError as error:
-        findings.append(_broken_graph(str(error), files))
+        broken = [_broken_graph(str(error), files)]
         tree = Tree(files, {})
-    report = _check(Look(checkout, tree, tell), chosen or files, findings)
-    if chosen is None:
-        # Only what the tree as it was digested has led to is kept.
-        if not report.unchecked and read_files(checkout) == files:
-            write_atomically(memory, _to_json(report))
-            forget_oldest(memory.parent)
-        return report
-    return report.within({*chosen, *(one.file for one in findings)})
+    report = _check(
+        Look(checkout, tree, tell), files if chosen is None else chosen, broken
+    )
+    # Only what the tree as it was digested has led to is kept, and not that Pants could
+    # not be started.
+    is_whole = chosen is None and not broken and not report.unchecked
+    if is_whole and read_files(checkout) == files:
+        write_atomically(memory, _to_json(report))
+        forget_oldest(memory.parent)
+    return report
 
 
-def _check(look: Look, chosen: Collection[str], findings: list[Finding]) -> Report:
-    unchecked, looked_at = [], set()
+def _check(look: Look, chosen: Collection[str], known: Sequence[Finding]) -> Report:
+    findings, unchecked, looked_at = list(known), [], set()
     for check in _CHECKS:
         for file in sorted(chosen):
             try:
-                if not check.takes(look, file):
-                    continue
-                looked_at.add(file)
-                findings.extend(check.find(look, file))
+                if check.takes(look, file):
+                    looked_at.add(file)
+                    findings.extend(check.find(look, file))
             except UserError as error:
                 findings.extend(reported(error, file))
             except RunError as error:

@@ -104,12 +104,14 @@ def _block(look: Look, file: str, block: ci_files.Block) -> Iterator[Finding]:
             if problem is not None:
                 text = f"{where}there is {problem}"
                 yield found(file, at, text, "neither the tree nor a lock has it")
-        elif call.target.startswith(("/", "~")) or call.target in look.tree.files:
-            continue
-        else:
+        elif not call.target.startswith(("/", "~")):
+            # A step may start in any folder.
+            end = f"/{call.target.removeprefix('./')}"
+            if any(f"/{name}".endswith(end) for name in look.tree.files):
+                continue
             hint = nearest(call.target, [f for f in look.tree.files if f[-3:] == ".py"])
             text = f"{where}there is no file {call.target}{hint}"
-            yield found(file, at, text, "paths are relative to the tree's root")
+            yield found(file, at, text, "no file of the tree ends so")
 
 
 def _order(look: Look, file: str) -> Iterator[Finding]:

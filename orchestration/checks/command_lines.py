@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from common.errors import UserError
+from common.errors import RunError, UserError
 from orchestration.atomic_files import write_atomically
 from orchestration.checks import ci_files
 from orchestration.checks.findings import Finding, found
@@ -161,7 +161,7 @@ def _pants_help(look: Look) -> dict[str, list[str]]:
     """Ask Pants for its goals and flags, once for each version and configuration.
 
     Raises:
-        UserError: It does not start.
+        RunError: It does not start.
     """
     files = {name: look.tree.files.get(name, ("",))[0] for name in _OF_PANTS}
     name = key_of({"format": _FORMAT, **files})[:24]
@@ -171,7 +171,10 @@ def _pants_help(look: Look) -> dict[str, list[str]]:
         return remembered
     except (OSError, ValueError):
         pass
-    said: dict[str, Any] = json.loads(ask_pants(look.checkout, "help-all"))
+    try:
+        said: dict[str, Any] = json.loads(ask_pants(look.checkout, "help-all"))
+    except UserError as error:
+        raise RunError(str(error)) from None
     flags = {*_HELP, "--version", "-v", "-V"}
     valued: set[str] = set()
     for scope in said["scope_to_help_info"].values():

@@ -39,7 +39,6 @@ class Look:
         self.tell = tell
         self._documents: dict[str, Document] = {}
         self._texts: dict[str, str] = {}
-        self._engine = LocalEngine(checkout, tree, tell)
 
     @property
     def root(self) -> Path:
@@ -141,8 +140,12 @@ class Look:
         """
 
         def provide() -> tuple[list[str], Path]:
-            provided = self._engine.provide_code(code)
-            start = self._engine.python(provided, PROGRAM)
-            return start, Path(provided.code)
+            engine = LocalEngine(
+                self.checkout,
+                self.tree,
+                lambda said: self.tell(f"to ask {code.module} for its flags: {said}"),
+            )
+            provided = engine.provide_code(code)
+            return engine.python(provided, PROGRAM), Path(provided.code)
 
         return flags_of_script(self.checkout.cache, code, provide)

@@ -34,7 +34,6 @@ _RUNNER = re.compile(r"(?:ubuntu|windows|macos)-latest\b")
 _COMMIT = re.compile(r"@[0-9a-f]{40}\b")
 _FILLED_IN = re.compile(r"\$(?:\{\{.*?\}\}|\{[^}]*\}|\([^)]*\)|\w+)")
 _NAME = re.compile(r"\b[A-Za-z_]\w*=(?=\S)")
-_IMAGE_KEYS = frozenset({"container", "image"})
 
 
 def takes(look: Look, file: str) -> bool:
@@ -94,8 +93,13 @@ def _is_image(look: Look, file: str, where: str) -> bool:
     if pipelines.takes(look, file) or stages.takes(look, file):
         return False
     key = where.rpartition(".")[2]
-    is_task = ci_files.takes(look, file) and ".inputs." in f".{where}"
-    return key in _IMAGE_KEYS and not is_task
+    # Azure DevOps names one of its resources, and gives tasks inputs of any name; an
+    # action of GitHub may name the Dockerfile beside it.
+    if ci_files.kind(file) == ci_files.AZURE:
+        return key == "image" and ".inputs." not in where
+    if ci_files.kind(file) == ci_files.ACTION:
+        return False
+    return key in ("container", "image")
 
 
 def _secret(line: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Whatever a specification holds instead of what it should, a check ends in findings."""
+"""Whatever a specification holds, a check of it ends in findings."""
 
 from __future__ import annotations
 
