@@ -32,8 +32,9 @@ from orchestration.pipelines.keys import key_of
 from orchestration.target_graph import Tree, forget_oldest, read_files, read_tree
 
 _FORMAT = "check/1"
-_BUILD = re.compile(r"(?:\b|/)((?:[\w.-]+/)*BUILD)\b")
-_ADDRESS = re.compile(r"\b((?:[\w.-]+/)+[\w.-]+):[\w.#-]+")
+_BUILD = "BUILD"
+_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+")
+_QUOTED = re.compile(r"'([^']+)'")
 
 
 class Check(Protocol):
@@ -117,7 +118,7 @@ def check_tree(
     try:
         tree = read_tree(checkout)
     except UserError as error:
-        broken = [_broken_graph(str(error), files)]
+        broken = [_broken_graph(checkout.root, str(error), files)]
         tree = Tree(files, {})
     report = _check(
         Look(checkout, tree, tell), files if chosen is None else chosen, broken
@@ -159,17 +160,22 @@ def _distinct(findings: Collection[Finding]) -> Iterator[Finding]:
             yield one
 
 
-def _broken_graph(said: str, files: Collection[str]) -> Finding:
-    """Say what Pants finds wrong, at the BUILD file that it names."""
-    named = [one for one in _BUILD.findall(said) if one in files]
-    named += [
-        build
-        for folder in _ADDRESS.findall(said)
-        if (build := f"{PurePosixPath(folder)}/BUILD") in files
+def _broken_graph(root: Path, said: str, files: Collection[str]) -> Finding:
+    """Say what Pants finds wrong, in the BUILD file that it is about."""
+    folders = [
+        folder
+        for named in _PATH.findall(said)
+        for folder in (PurePosixPath(named), *PurePosixPath(named).parents)
     ]
-    return found(
-        (named or ["BUILD"])[0], 1, said, "what needs the graph was not checked"
-    )
+    builds = [f"{one}/{_BUILD}" for one in folders if f"{one}/{_BUILD}" in files]
+    build, line = (builds or [_BUILD])[0], 1
+    quoted = _QUOTED.findall(said)
+    if build in files:
+        for number, text in enumerate((root / build).read_text().splitlines(), start=1):
+            if any(word in text for word in quoted):
+                line = number
+                break
+    return found(build, line, said, "what needs the graph was not checked")
 
 
 def _remembered(memory: Path) -> Report | None:

@@ -76,6 +76,26 @@ def test_what_a_stage_cannot_run_is_found(
     )
 
 
+def test_what_a_stage_or_a_file_defines_is_known(tree: SmallTree) -> None:
+    job = f"{MILL}/azure-ml-job.yaml"
+    text = SOURCES[job].replace("workspaceblobstore", "barn")
+    text = text.replace("azureml:cpu", "azureml:small-cpu")
+    tree.write({job: text.replace("azureml:mill:3", "azureml:miller:3")})
+    assert len(check(tree, job)) == 2
+
+    stage = SOURCES["config/test.yaml"]
+    schemas = "$schema: https://azuremlschemas.azureedge.net/latest"
+    miller = f"{schemas}/environment.schema.json\nname: miller\nimage: mill:3\n"
+    tree.write(
+        {
+            "config/test.yaml": stage.replace("  comp", "  datastores: [barn]\n  comp"),
+            "azure/miller.yaml": miller,
+        }
+    )
+
+    assert check(tree, job, "config/test.yaml", "azure/miller.yaml") == []
+
+
 def test_a_broken_graph_hides_nothing_else(tree: SmallTree) -> None:
     tree.write({f"{MILL}/BUILD": "grid.py", DOCKERFILE: "FROM python\n"})
 
