@@ -14,7 +14,7 @@ from orchestration.azure.documents import AzureFile, load
 from orchestration.azure.job_files import DEFAULT_FILE, check_job
 from orchestration.azure.resources import kind_of, load_resource
 from orchestration.branches import EXPERIMENT
-from orchestration.checks import job_commands
+from orchestration.checks import azure_names, job_commands
 from orchestration.checks.findings import Finding, cycle, found, reported
 from orchestration.checks.look import YAML, Look
 from orchestration.names import nearest
@@ -22,26 +22,13 @@ from orchestration.pipelines.loading import FILES
 
 _FOLDER = "azure"
 _DEPLOY = "deploy"
-_SCHEMAS = "azuremlschemas"
 _JOBS = {"commandJob": "command", "pipelineJob": "pipeline"}
-_PLACE = re.compile(r"azureml://datastores/([^/]+)/")
 _PARENT = re.compile(
     r"\$\{\{\s*parent\.(?:jobs\.([\w-]+)\.)?(inputs|outputs)\.([\w-]+)\s*\}\}"
 )
 _OWN = re.compile(r"\$\{\{\s*(inputs|outputs)\.([A-Za-z_][\w-]*)")
 # What a message is about.
 _WORD = re.compile(r"(\$\{\{.*?\}\})|no (?:module )?((?:inputs\.|outputs\.)?[\w.-]+)$")
-# Every workspace has them (Azure ML's documentation of datastores), and serverless jobs
-# need no compute.
-_BUILT_IN = (
-    "workspaceartifactstore",
-    "workspaceblobstore",
-    "workspacefilestore",
-    "workspaceworkingdirectory",
-)
-_SERVERLESS = "serverless"
-# An expression, a path of Azure's resource manager, or a placeholder.
-_IS_OPEN = re.compile(r"\$\{\{|^/|<")
 _HINT = "the reference that $schema stands for has all keys"
 
 
@@ -55,7 +42,7 @@ def takes(look: Look, file: str) -> bool:
     is_domains = file.startswith("src/domains/")
     if path.parent.as_posix() == _FOLDER or (is_domains and _DEPLOY in path.parts[:-1]):
         return "apiVersion" not in look.mapping(file)
-    return _SCHEMAS in str(look.mapping(file).get("$schema"))
+    return azure_names.SCHEMAS in str(look.mapping(file).get("$schema"))
 
 
 def find(look: Look, file: str) -> Iterator[Finding]:
@@ -73,7 +60,7 @@ def find(look: Look, file: str) -> Iterator[Finding]:
         yield from _job(look, azure)
     else:
         yield from _collected(lambda: _load_resource(azure), file)
-    yield from _places(look, azure)
+    yield from azure_names.find(look, azure)
 
 
 def _collected(work: Callable[[], object], file: str) -> Iterator[Finding]:
@@ -236,71 +223,3 @@ def _between(azure: AzureFile, data: Mapping[str, Any]) -> Iterator[Finding]:
                 hint = f"write ${{{{parent.{kind}.{key}}}}} in a job, or remove it"
                 line = azure.document.line(f"{kind}.{key}")
                 yield found(azure.name, line, message, hint)
-
-
-def _places(look: Look, azure: AzureFile) -> Iterator[Finding]:
-    """Find computes, datastores and environments that nobody has defined."""
-    defined = _defined(look)
-    for where, value in _strings(azure.data, ""):
-        key = where.rpartition(".")[2]
-        line = azure.document.line(where)
-        if key in ("compute", "default_compute") and value != _SERVERLESS:
-            name = value.removeprefix("azureml:")
-            known = {*defined["compute"]} | {
-                one
-                for stage in look.stages
-                for pair in stage.values.azure.compute.items()
-                for one in pair
-            }
-            if name not in known and not _IS_OPEN.search(name):
-                message = f"{where}: no stage has a compute {name}"
-                hint = "name it in config/*.yaml under azure.compute"
-                yield found(azure.name, line, message + nearest(name, [*known]), hint)
-        elif key == "environment" and value.startswith("azureml:"):
-            name = value.removeprefix("azureml:").partition("@")[0].partition(":")[0]
-            known = {*defined["environment"], *_images(look)}
-            if look.knows_graph and name not in known and "/" not in name:
-                message = f"{where}: neither a task nor a file has the environment"
-                hint = "name a task, or describe it in a file for ./strata azure apply"
-                text = f"{message} {name}{nearest(name, [*known])}"
-                yield found(azure.name, line, text, hint)
-        for name in _PLACE.findall(value):
-            known = {*defined["datastore"], *_BUILT_IN}
-            known |= {o for s in look.stages for o in s.values.azure.datastores}
-            if name not in known and "${{" not in name:
-                message = f"{where}: no stage has a datastore {name}"
-                hint = "name it in config/*.yaml under azure.datastores"
-                yield found(azure.name, line, message + nearest(name, [*known]), hint)
-
-
-def _images(look: Look) -> list[str]:
-    return [name.replace("/", "-") for name in look.tasks] if look.knows_graph else []
-
-
-def _defined(look: Look) -> dict[str, set[str]]:
-    """Name what files of the tree describe, by kind."""
-    named: dict[str, set[str]] = {k: set() for k in ("compute", "datastore")}
-    named["environment"] = set()
-    for file, data in look.mappings():
-        if _SCHEMAS not in str(data.get("$schema")) or "name" not in data:
-            continue
-        azure = AzureFile(look.root / file, file, data, look.document(file))
-        try:
-            kind = kind_of(azure).name
-        except UserError:
-            continue  # a job, or its own check says so
-        if kind in named:
-            named[kind].add(str(data["name"]))
-    return named
-
-
-def _strings(data: Any, where: str) -> Iterator[tuple[str, str]]:
-    """Give the texts in some data, with their places."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            yield from _strings(value, f"{where}.{key}" if where else str(key))
-    elif isinstance(data, list):
-        for number, value in enumerate(data):
-            yield from _strings(value, f"{where}.{number}" if where else str(number))
-    elif isinstance(data, str):
-        yield where, data

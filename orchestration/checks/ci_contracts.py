@@ -10,6 +10,7 @@ from typing import Any
 from orchestration.checks import ci_files
 from orchestration.checks.findings import Finding, found
 from orchestration.checks.look import Look
+from orchestration.checks.parts import parts
 from orchestration.names import nearest
 
 takes = ci_files.takes
@@ -76,20 +77,10 @@ def _calls(data: Any) -> Iterator[_Call]:
         if str(step.get("uses")).startswith("./"):
             given = _names(step.get("with"))
             yield _Call(f"{where}.with", str(step["uses"]), given, "inputs")
-    for where, user in _templates(data, ""):
-        given = _names(user.get("parameters"))
-        yield _Call(f"{where}.parameters", str(user["template"]), given, "parameters")
-
-
-def _templates(data: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(data, Mapping):
-        if isinstance(data.get("template"), str):
-            yield where, data
-        for key, value in data.items():
-            yield from _templates(value, f"{where}.{key}" if where else str(key))
-    elif isinstance(data, list):
-        for number, value in enumerate(data):
-            yield from _templates(value, f"{where}.{number}" if where else str(number))
+    for where, user in parts(data):
+        if isinstance(user, Mapping) and isinstance(user.get("template"), str):
+            given = _names(user.get("parameters"))
+            yield _Call(f"{where}.parameters", user["template"], given, "parameters")
 
 
 def _names(given: Any) -> frozenset[str]:

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from orchestration.checks.look import YAML, Look
+from orchestration.checks.parts import key_of, parts
 
 WORKFLOW, ACTION, AZURE = "github-workflows", "github-actions", "azure-pipelines"
 _GITHUB = (".github/", "orchestration/ci/github/")
@@ -80,19 +81,13 @@ def blocks(look: Look, file: str) -> list[Block]:
     return found
 
 
-def steps(data: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+def steps(data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Give the steps of a definition, wherever they stand, with their places."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            place = f"{where}.{key}" if where else str(key)
-            if key == "steps" and isinstance(value, list):
-                for number, step in enumerate(value):
-                    if isinstance(step, Mapping):
-                        yield f"{place}.{number}", step
-            yield from steps(value, place)
-    elif isinstance(data, list):
-        for number, value in enumerate(data):
-            yield from steps(value, f"{where}.{number}" if where else str(number))
+    for where, value in parts(data):
+        if key_of(where) == "steps" and isinstance(value, list):
+            for number, step in enumerate(value):
+                if isinstance(step, Mapping):
+                    yield f"{where}.{number}", step
 
 
 def _first_line(look: Look, file: str, place: str) -> int:

@@ -10,6 +10,7 @@ from orchestration.checks import ci_files
 from orchestration.checks.findings import Finding, cycle, found
 from orchestration.checks.look import Look
 from orchestration.checks.modules import packages_of, unknown_module
+from orchestration.checks.parts import key_of, parts
 from orchestration.checks.python_calls import python_calls
 from orchestration.names import nearest
 
@@ -30,24 +31,13 @@ def find(look: Look, file: str) -> Iterator[Finding]:
     if not ci_files.takes(look, file):
         return
     document = look.document(file)
-    for where, key, value in _settings(document.data, ""):
-        if key in _GOES_ON and value is not False:
+    for where, value in parts(document.data):
+        if key_of(where) in _GOES_ON and value is not False:
             text = f"{where}: {str(value).lower()} hides a failure"
             yield found(file, document.line(where), text, _RED)
     for where, step in _users(document.data):
         yield from _action(look, file, where, str(step["uses"]))
     yield from _order(look, file)
-
-
-def _settings(data: Any, where: str) -> Iterator[tuple[str, str, Any]]:
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            place = f"{where}.{key}" if where else str(key)
-            yield place, str(key), value
-            yield from _settings(value, place)
-    elif isinstance(data, list):
-        for number, value in enumerate(data):
-            yield from _settings(value, f"{where}.{number}" if where else str(number))
 
 
 def _users(data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,6 +18,7 @@ from orchestration.checks import (
 )
 from orchestration.checks.findings import Finding, found
 from orchestration.checks.look import YAML, Look
+from orchestration.checks.parts import key_of, parts
 from orchestration.secret_values import secret_in
 
 _KINDS = (argo_files, azure_files, ci_files, dockerfiles, pipelines, stages)
@@ -54,7 +55,7 @@ def find(look: Look, file: str) -> Iterator[Finding]:
     document = look.document(file)
     for mistake in document.mistakes:
         yield found(file, mistake.line, mistake.message, "mend the YAML")
-    for where, text in _texts(document.data, ""):
+    for where, text in _texts(document.data):
         start = document.line(where)
         for message, word, hint in _problems(text):
             at = look.line_with(file, word, start)
@@ -92,7 +93,7 @@ def _is_image(look: Look, file: str, where: str) -> bool:
     # Elsewhere an image's name comes from this tree, or is an argument's.
     if pipelines.takes(look, file) or stages.takes(look, file):
         return False
-    key = where.rpartition(".")[2]
+    key = key_of(where)
     # Azure DevOps names one of its resources, and gives tasks inputs of any name; an
     # action of GitHub may name the Dockerfile beside it.
     if ci_files.kind(file) == ci_files.AZURE:
@@ -111,16 +112,11 @@ def _secret(line: str) -> str | None:
     return secret_in(_NAME.sub(" ", line)) if kind == "a key" else kind
 
 
-def _texts(data: Any, where: str) -> Iterator[tuple[str, str]]:
-    """Give the texts in some data, keys among them, with their places."""
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            place = f"{where}.{key}" if where else str(key)
-            if _PLACEHOLDER.search(str(key)):
-                yield place, str(key)
-            yield from _texts(value, place)
-    elif isinstance(data, list):
-        for number, value in enumerate(data):
-            yield from _texts(value, f"{where}.{number}" if where else str(number))
-    elif isinstance(data, str):
-        yield where, data
+def _texts(data: Any) -> Iterator[tuple[str, str]]:
+    """Give the texts in some data, keys with a placeholder among them."""
+    for where, value in parts(data):
+        key = key_of(where)
+        if _PLACEHOLDER.search(key):
+            yield where, key
+        if isinstance(value, str):
+            yield where, value

@@ -27,34 +27,20 @@ def report(tree: SmallTree, *files: str) -> Report:
     return check_tree(tree.checkout, print, (lambda _: files) if files else None)
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "finding"),
-    [
-        (
-            "config/dev.yaml",
-            "azure:\n  computes: {}\n",
-            "config/dev.yaml:2: azure.computes: unknown key (did you mean compute?)",
-        ),
-        (
-            "config/prod.yaml",
-            "registry: a b\n",
-            "config/prod.yaml:1: registry: takes HOST[:PORT][/PATH] "
-            "(docs/azure.md has all keys)",
-        ),
-        (
-            "config/pord.yaml",
-            "store: null\n",
-            "config/pord.yaml:1: there is no stage of this name "
-            "(did you mean prod.yaml?)",
-        ),
-    ],
-)
-def test_a_wrong_stage_is_found(
-    tree: SmallTree, name: str, text: str, finding: str
-) -> None:
-    tree.write({name: text})
+def test_wrong_stages_are_found(tree: SmallTree) -> None:
+    wrong: dict[str, str | None] = {
+        "config/dev.yaml": "azure:\n  computes: {}\n",
+        "config/pord.yaml": "store: null\n",
+        "config/prod.yaml": "registry: a b\n",
+    }
+    tree.write(wrong)
 
-    assert check(tree, name) == [finding]
+    assert check(tree, *wrong) == [
+        "config/dev.yaml:2: azure.computes: unknown key (did you mean compute?)",
+        "config/pord.yaml:1: there is no stage of this name (did you mean prod.yaml?)",
+        "config/prod.yaml:1: registry: takes HOST[:PORT][/PATH] "
+        "(docs/azure.md has all keys)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +122,7 @@ def test_a_script_is_asked_once_for_each_state(
         {f"{MILL}/grind.py": f"{noted}# edited\n"},
     ):
         tree.write(changes)
-        report(tree)
+        report(tree, PIPELINE)
         counts.append(len(asked.read_text()))
 
     once = counts[0]
