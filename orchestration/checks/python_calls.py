@@ -10,9 +10,17 @@ from pathlib import PurePosixPath
 
 # Azure ML's mark of a part that is left out with its input.
 _OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
-_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*$")
+# A comment, what is quoted, or a line that goes on.
+_PLAIN = re.compile(
+    r"""((?:^|(?<=[\s;&|()]))\#[^\n]*)|'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL
+)
 _EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
-_ENDS = frozenset("();<>|&\n")
+_ENDS = "();<>|&\n"
+# What ends commands ends none within quotes: there it is spelt by characters that have
+# no other use, until the words are apart.
+_HIDDEN = {ord(mark): 0xE100 + ord(mark) for mark in _ENDS}
+_SHOWN = {hidden: mark for mark, hidden in _HIDDEN.items()}
+_KEPT = re.compile("\ue000(\\d+)\ue001")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 # What stands before a command, or starts one.
@@ -63,24 +71,27 @@ def _commands(text: str) -> Iterator[list[str]]:
 
     def keep(match: re.Match[str]) -> str:
         expressions.append(match[0])
-        return f"\ue000{len(expressions) - 1}\ue001"
+        return f"\ue000{len(expressions) - 1}\ue001"  # as _KEPT finds it
 
-    text = _OPTIONAL.sub(r" \1 ", text.replace("\\\n", " "))
-    text = _COMMENT.sub("", _EXPRESSION.sub(keep, text))
-    lexer = shlex.shlex(text, posix=True, punctuation_chars="();<>|&\n")
+    def hide(match: re.Match[str]) -> str:
+        if match[1] or match[0] == "\\\n":
+            return " "
+        return match[0].translate(_HIDDEN)
+
+    text = _EXPRESSION.sub(keep, _OPTIONAL.sub(r" \1 ", text))
+    text = _PLAIN.sub(hide, text)
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=_ENDS)
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
     lexer.commenters = ""
     words: list[str] = []
     for word in lexer:
-        if word and set(word) <= _ENDS:
+        if word and set(word) <= set(_ENDS):
             yield words
             words = []
         else:
-            restored = re.sub(
-                "\ue000(\\d+)\ue001", lambda m: expressions[int(m[1])], word
-            )
-            words.append(restored)
+            shown = word.translate(_SHOWN)
+            words.append(_KEPT.sub(lambda m: expressions[int(m[1])], shown))
     yield words
 
 
