@@ -12,7 +12,7 @@ from common.errors import UserError
 from orchestration.names import nearest
 
 # Named here and imported when asked for, so that --help is there at once.
-_COMMANDS = {
+COMMANDS = {
     "plan": "say what of a pipeline is cached, what would run, and why",
     "run": "run a pipeline; what has not changed is taken from the store",
     "follow": "follow a run that was submitted to a platform",
@@ -22,6 +22,7 @@ _COMMANDS = {
     "show": "show what a run did",
     "logs": "print what a step wrote",
     "get": "write an output of a run as a file or folder",
+    "check": "find what is wrong in the tree's specifications, offline",
     "affected": "say which tasks, pipelines and images a change affects, and why",
     "image": "build the images of tasks, and push them",
     "exec": "run a task's script in the task's environment",
@@ -64,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _say_tasks()
         return
     name = words[0]
-    if name not in _COMMANDS:
-        known = list(_COMMANDS)
+    if name not in COMMANDS:
+        known = list(COMMANDS)
         raise UserError(
             f"there is no command {name}{nearest(name, known)}; --help lists all"
         )
@@ -78,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _help() -> str:
-    width = max(map(len, _COMMANDS)) + 4
-    lines = [f"  {name:<{width}}{text}" for name, text in _COMMANDS.items()]
+    width = max(map(len, COMMANDS)) + 4
+    lines = [f"  {name:<{width}}{text}" for name, text in COMMANDS.items()]
     return _HELP.format(commands="\n".join(lines))
 
 

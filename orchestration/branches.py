@@ -30,13 +30,21 @@ class NameRule:
     longest: int
     marks: str
 
+    def takes(self, name: str) -> bool:
+        """Whether a name is accepted as it stands."""
+        plain = rf"[a-z0-9][a-z0-9{re.escape(self.marks)}-]*[a-z0-9]"
+        return len(name) <= self.longest and bool(re.fullmatch(plain, name))
+
 
 # Azure Machine Learning's reference of jobs and models; the lengths leave room for what
 # endpoints and deployments put around them.
 EXPERIMENT = NameRule(36, "_")
 MODEL = NameRule(30, "_")
-# RFC 1123's label: what Kubernetes takes for an Argo workflow, and for a label's value.
-WORKFLOW = NameRule(63, "")
+# RFC 1123's label: what Kubernetes takes for an Argo workflow, and for a label's value;
+# what Argo adds for pods has to fit as well.
+WORKFLOW = NameRule(50, "")
+# Before the name of a run.
+WORKFLOW_OF_RUN = NameRule(40, "")
 
 
 def name_for_branch(rule: NameRule, task: str, branch: str) -> str:
@@ -50,11 +58,9 @@ def name_for_branch(rule: NameRule, task: str, branch: str) -> str:
     Returns:
         The name; different for different tasks or branches.
     """
-    plain = re.compile(rf"[a-z0-9][a-z0-9{re.escape(rule.marks)}-]*[a-z0-9]")
     name = f"{task}-{branch}"
     is_plain = (
-        len(name) <= rule.longest
-        and plain.fullmatch(name)
+        rule.takes(name)
         and not _LIKE_CHANGED.fullmatch(name)
         # Otherwise the task's end and the branch's beginning could be mistaken.
         and "-" not in task

@@ -80,6 +80,7 @@ class Azure(_Part):
         workspace: The workspace.
         location: The region that new resources are made in, such as ``westeurope``.
         compute: What the workspace calls its computes, by the names in job files.
+        datastores: Datastores that it has beside its own and those of the tree's files.
         variables: Environment variables of all steps of pipelines.
     """
 
@@ -114,6 +115,7 @@ class Azure(_Part):
         | None
     ) = None
     compute: dict[str, _Compute] = {}
+    datastores: list[str] = []
     variables: dict[str, str] = {}
 
 

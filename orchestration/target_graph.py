@@ -117,6 +117,18 @@ def read_tree(checkout: Checkout) -> Tree:
     return Tree(files, _graph(checkout, digests, files, memory))
 
 
+def read_files(checkout: Checkout) -> Mapping[str, tuple[str, bool]]:
+    """Digest the tree's files, and do not ask what depends on what.
+
+    Returns:
+        SHA-256 and executable bit of every file, by path.
+    """
+    digests = FileDigests(checkout.root, _memory(checkout) / "files.json")
+    files = digests.tree(checkout.files())
+    digests.save()
+    return files
+
+
 def read_passing_tree(passing: Checkout, lasting: Checkout) -> Tree:
     """Do the same for a checkout that is soon gone.
 
@@ -163,7 +175,7 @@ def _graph(
         # Only what the tree as it was digested has led to is kept.
         if digests.tree(checkout.files()) == files:
             write_atomically(remembered, json.dumps(listed).encode())
-            _forget_oldest(remembered.parent)
+            forget_oldest(remembered.parent)
     return {one["address"]: _target(one) for one in listed}
 
 
@@ -183,7 +195,8 @@ def _target(peeked: Mapping[str, Any]) -> Target:
     )
 
 
-def _forget_oldest(folder: Path) -> None:
+def forget_oldest(folder: Path) -> None:
+    """Keep the newest of what is remembered in a folder, so that it does not grow."""
     graphs = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     for path in graphs[:-_KEPT]:
         path.unlink(missing_ok=True)

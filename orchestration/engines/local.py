@@ -12,7 +12,7 @@ from orchestration.engines.engine import Provided
 from orchestration.engines.workers import Launcher
 from orchestration.environments import provide_environment
 from orchestration.launcher.job import Job
-from orchestration.pipelines.keys import Platform
+from orchestration.pipelines.keys import Platform, StepCode
 from orchestration.pipelines.planning import StepPlan
 from orchestration.pipelines.platforms import host_platform
 from orchestration.pipelines.spec import Step
@@ -44,13 +44,15 @@ class LocalEngine:
 
     def provide(self, step: Step, plan: StepPlan) -> Provided:
         """Have the environment and a folder with the closure there."""
+        return self.provide_code(plan.code)
+
+    def provide_code(self, code: StepCode) -> Provided:
+        """Do the same for a script that is no step's."""
         environment = provide_environment(
-            self._checkout.cache, plan.code.requirements, self._tell
+            self._checkout.cache, code.requirements, self._tell
         )
-        code = provide_workspace(
-            self._checkout, self._tree, sorted(plan.code.files), {}
-        )
-        return Provided(str(code), str(environment), None)
+        folder = provide_workspace(self._checkout, self._tree, sorted(code.files), {})
+        return Provided(str(folder), str(environment), None)
 
     def python(self, provided: Provided, program: Path) -> list[str]:
         """Say how the Python of a provided step is started: by its path."""

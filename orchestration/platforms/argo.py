@@ -16,6 +16,7 @@ from hera.workflows import models
 from pydantic import ValidationError
 
 from common.errors import UserError
+from orchestration.branches import WORKFLOW, WORKFLOW_OF_RUN
 from orchestration.platforms.nodes import Node, launcher_arguments
 
 _API = "argoproj.io/v1alpha1"
@@ -27,11 +28,8 @@ _COPY = (
     "cp -R /opt/environment/lib/python3.11/site-packages /launcher/packages"
 )
 _USER = 1000  # docker/base makes it
-# What the DNS labels and the labels' values of Kubernetes may be.
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# What the values of Kubernetes labels may be.
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-# What Argo adds, or the run's name, has to fit as well into a label's value.
-NAME_LENGTH, RUN_NAME_LENGTH = 50, 40
 # A container whose node is lost starts again; one whose step has failed does not.
 _RETRIES_OF_LOST = 2
 
@@ -273,11 +271,11 @@ def _resources(node: Node) -> models.ResourceRequirements | None:
 
 
 def _check_names(name: str, nodes: Sequence[Node], settings: ArgoSettings) -> None:
-    longest = RUN_NAME_LENGTH if settings.run else NAME_LENGTH
-    if not _LABEL.fullmatch(name) or len(name) > longest:
+    rule = WORKFLOW_OF_RUN if settings.run else WORKFLOW
+    if not rule.takes(name):
         raise UserError(
             f"{name} is no workflow's name: small letters, digits and hyphens, "
-            f"{longest} at most"
+            f"{rule.longest} at most"
         )
     for key, value in settings.labels.items():
         if not _LABEL_VALUE.fullmatch(value):

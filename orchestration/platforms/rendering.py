@@ -10,7 +10,12 @@ from pathlib import Path
 
 from common.command_line import warn
 from common.errors import UserError
-from orchestration.branches import EXPERIMENT, NameRule, name_for_branch
+from orchestration.branches import (
+    EXPERIMENT,
+    WORKFLOW,
+    WORKFLOW_OF_RUN,
+    name_for_branch,
+)
 from orchestration.chosen_store import open_store
 from orchestration.environments import provide_environment
 from orchestration.images.references import pinned_image
@@ -129,9 +134,7 @@ def prepare(
 
 def workflow_prefix(prepared: Prepared) -> str:
     """Give how the name of an Argo workflow begins."""
-    from orchestration.platforms.argo import NAME_LENGTH, RUN_NAME_LENGTH
-
-    rule = NameRule(RUN_NAME_LENGTH if prepared.run else NAME_LENGTH, "")
+    rule = WORKFLOW_OF_RUN if prepared.run else WORKFLOW
     return name_for_branch(rule, prepared.opened.name, prepared.branch)
 
 

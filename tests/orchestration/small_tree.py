@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from orchestration.checkout import Checkout
 
@@ -19,6 +20,16 @@ import json
 import pathlib
 import sys
 
+if sys.argv[-1] == "help-all":
+    flag = {
+        "display_args": ["--changed-since=<str>"],
+        "scoped_cmd_line_args": ["--changed-since"],
+        "unscoped_cmd_line_args": [],
+    }
+    scope = {"basic": [flag], "advanced": [], "deprecated": []}
+    goals = {"lint": {}, "run": {}, "test": {}}
+    print(json.dumps({"name_to_goal_info": goals, "scope_to_help_info": {"": scope}}))
+    sys.exit()
 assert sys.argv[-2:] == ["peek", "::"], sys.argv
 targets = []
 
@@ -172,10 +183,12 @@ class SmallTree:
         self.git("commit", "--quiet", "--message", message)
 
 
-def plant(root: Path, cache: Path) -> SmallTree:
+def plant(
+    root: Path, cache: Path, sources: Mapping[str, str] = MappingProxyType(SOURCES)
+) -> SmallTree:
     """Make the tree in a folder."""
     tree = SmallTree(Checkout(root, cache))
-    tree.write(SOURCES)
+    tree.write(sources)
     tree.git("init", "--quiet", "--template=", "--initial-branch", "main")
     tree.commit("Plant")
     tree.git("tag", "start")

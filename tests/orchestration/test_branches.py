@@ -25,7 +25,7 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 RULES = [
     pytest.param(EXPERIMENT, AZURE, 36, id="experiment"),
     pytest.param(MODEL, AZURE, 30, id="model"),
-    pytest.param(WORKFLOW, LABEL, 63, id="workflow"),
+    pytest.param(WORKFLOW, LABEL, 50, id="workflow"),
 ]
 
 

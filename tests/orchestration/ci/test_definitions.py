@@ -102,6 +102,7 @@ def test_each_does_what_it_is_there_for(tmp_path: Path, system: str) -> None:
 
     form = " --form azure-devops" if system == "azure-devops" else ""
     assert calls("pull-request") == [
+        "strata check",
         "pants --changed-since=HEAD^1 --changed-dependents=transitive "
         "lint check test package",
         "strata affected --since HEAD^1",
@@ -191,7 +192,7 @@ def test_every_command_line_is_one_that_the_program_takes(
         if call[0] == "strata"
     }
 
-    assert {call[0] for call in calls} == {"affected", "image", "run"}
+    assert {call[0] for call in calls} == {"affected", "check", "image", "run"}
     good = sorted(calls)
     answers = parse(program, [*good, *((*call, "--no-such-flag") for call in good)])
     for answer, refusal in zip(answers[: len(good)], answers[len(good) :], strict=True):

@@ -1,0 +1,1 @@
+"""What ``./strata check`` looks for: a module for each kind of file."""
