@@ -12,6 +12,7 @@ from common.command_line import warn
 from common.errors import UserError
 from orchestration.branches import EXPERIMENT, NameRule, name_for_branch
 from orchestration.chosen_store import open_store
+from orchestration.delivery import folders
 from orchestration.environments import provide_environment
 from orchestration.images.references import pinned_image
 from orchestration.pipelines.keys import Platform
@@ -98,9 +99,15 @@ def prepare(
         keep_going: After a failure, go on with what does not depend on it.
 
     Raises:
-        UserError: The stage lacks a value, or an image is not in the registry.
+        UserError: The stage lacks a value, an image is not in the registry, or
+            something is to be delivered to a folder.
         RunError: The store or the registry cannot be reached.
     """
+    for address in folders(opened.pipeline):
+        raise UserError(
+            f"{opened.name} delivers to {address}, a folder, which no container on a "
+            "platform reaches; deliver to s3://, az:// or gs://"
+        )
     registry = stage.values.registry or os.environ.get("STRATA_REGISTRY")
     if registry is None:
         stage.require("registry")
