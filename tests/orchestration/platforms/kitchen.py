@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestration.file_digests import FileDigests
@@ -69,7 +70,9 @@ PIPELINE = {
 }
 
 
-def plan(store: Store, folder: Path, food: str) -> str:
+def plan(
+    store: Store, folder: Path, food: str, deliver: Mapping[str, str] | None = None
+) -> str:
     """Seal the plan for some food; its reference in the store."""
     codes, closures = {}, {}
     for name, text in SCRIPTS.items():
@@ -86,7 +89,7 @@ def plan(store: Store, folder: Path, food: str) -> str:
     inputs = {"path:data/food.txt": add(store, folder / "food.txt").reference}
     sealed = SealedPlan(
         "kitchen",
-        _pipeline(),
+        _pipeline(deliver),
         Platform("CPython 3.11", "linux x86_64", "image: one"),
         codes,
         closures,
@@ -135,5 +138,7 @@ def add(store: Store, path: Path) -> Content:
     return content
 
 
-def _pipeline() -> Pipeline:
-    return Pipeline.model_validate_json(json.dumps(PIPELINE))
+def _pipeline(deliver: Mapping[str, str] | None = None) -> Pipeline:
+    return Pipeline.model_validate_json(
+        json.dumps({**PIPELINE, "deliver": deliver or {}})
+    )
