@@ -64,7 +64,7 @@ def test_it_runs_as_its_long_form_and_delivers_what_has_changed(mill: Mill) -> N
     # A part that is not delivered delivers nothing.
     (mill.grain / "a.txt").write_text("spelt")
     part = mill.strata("run", NAME, "--until", "grind")
-    assert part.status == 0 and "->" not in part.errors
+    assert part.status == 0 and "-> outputs" not in part.errors
     assert delivered(place) == found
 
     # Written out, it is the same: what the list has run is cached.
@@ -86,16 +86,19 @@ def test_what_is_wrong_in_it_is_told_with_its_line(mill: Mill) -> None:
 
     assert outcome.status == 2
     place = f"{FOLDER}/pipeline.json:5: steps.0.args.grain: ${{inptu}} is neither "
-    assert outcome.errors.startswith(f"strata run: error: {place}")
+    assert outcome.errors.startswith(f"strata: error: {place}")
     assert outcome.errors.count("\n") == 1
 
 
 def test_a_platform_is_not_asked_to_fill_a_folder(mill: Mill) -> None:
-    mill.tree.write({f"{FOLDER}/pipeline.json": json.dumps(SHORT)})
-
-    outcome = mill.tree.run(
-        *("./strata", "render", NAME, "--for", "argo", "--store", "s3://nowhere/store")
+    mill.tree.write(
+        {
+            "config/dev.yaml": "store: s3://nowhere/store\n",
+            f"{FOLDER}/pipeline.json": json.dumps(SHORT),
+        }
     )
+
+    outcome = mill.tree.run("./strata", "render", NAME, "--for", "argo")
 
     assert outcome.status == 2
     said = f"{NAME} delivers to outputs/plain, a folder, which no container on a platf"
