@@ -15,7 +15,13 @@ from orchestration.store.objects import open_objects
 from orchestration.target_graph import read_tree
 from orchestration.tasks import find_tasks
 from tests.end_to_end.conftest import LocalRegistry
-from tests.end_to_end.domains import BAD_PIXELS, ITEM2VEC, Domains, outputs_of
+from tests.end_to_end.domains import (
+    BAD_PIXELS,
+    DIGITS,
+    ITEM2VEC,
+    Domains,
+    outputs_of,
+)
 from tests.orchestration.platforms import pipeline_jobs, workflows
 from tests.orchestration.store.conftest import (
     Server,
@@ -27,6 +33,8 @@ from tests.orchestration.store.conftest import (
 
 __all__ = ["az", "azurite", "seaweedfs"]  # fixtures
 
+# Their images have gigabytes, and are not pushed: nothing is started in them.
+_LARGE = (BAD_PIXELS, DIGITS)
 # What a cluster would keep as a secret.
 _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY")
 _PLAIN = (
@@ -68,8 +76,8 @@ def stage(domains: Domains, registry: LocalRegistry) -> dict[str, str]:
 def task(
     request: pytest.FixtureRequest, domains: Domains, registry: LocalRegistry
 ) -> str:
-    """A task whose image, unless it has gigabytes, is in the registry."""
-    own = [] if request.param == BAD_PIXELS else [request.param]
+    """A task whose image, unless it is a large one, is in the registry."""
+    own = [] if request.param in _LARGE else [request.param]
     domains.strata("image", *own, "launcher", "--push", "--registry", registry.address)
     return str(request.param)
 
@@ -82,7 +90,7 @@ def environment_of(domains: Domains, task: str) -> Path:
     return provide_environment(checkout.cache, found.requirements, print)
 
 
-# The larger task once on each platform and in each kind of bucket.
+# The larger tasks once on each platform and in each kind of bucket.
 @pytest.mark.parametrize(
     ("task", "platform", "bucket"),
     [
@@ -92,6 +100,8 @@ def environment_of(domains: Domains, task: str) -> Path:
         (ITEM2VEC, "azureml", "az"),
         (BAD_PIXELS, "argo", "s3"),
         (BAD_PIXELS, "azureml", "az"),
+        (DIGITS, "argo", "az"),
+        (DIGITS, "azureml", "s3"),
     ],
     indirect=["task", "bucket"],
 )
@@ -107,7 +117,7 @@ def test_a_platform_gives_what_docker_and_this_machine_give(
     flags = (task, "--profile", "toy", "--store", bucket)
     rendered = tmp_path / "rendered"
     render = ["render", *flags, "--for", platform]
-    if task == BAD_PIXELS:
+    if task in _LARGE:
         name = f"{registry.address}/strata/{task}"
         render += ["--image", f"{name}@sha256:{'0' * 64}"]
     domains.strata(*render, "--output", str(rendered))
