@@ -23,9 +23,6 @@ from orchestration.store.content import Content, read_content
 from orchestration.store.errors import CorruptArtifact
 from orchestration.store.objects import Found, open_objects
 from orchestration.store.store import Store
-from tests.orchestration.store.conftest import az, azurite, s3, seaweedfs
-
-__all__ = ["az", "azurite", "s3", "seaweedfs"]  # fixtures
 
 Tree = Mapping[str, str]
 FIRST = {"a.txt": "one", "deep/b.txt": "two", "deep/c & ö.txt": "three"}
