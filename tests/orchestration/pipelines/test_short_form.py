@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ deliver:
   s3://cameras/defects: score/output
 """
 _SHA = "0" * 64
+_WORDS = ["x", "x ${input} --to ${output}", "${input}", "${output}/a", "${", "s3://a/b"]
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0$"))
 
 
@@ -233,6 +235,34 @@ def test_what_is_quoted_arrives_as_it_was(
     step = Step.model_validate(written.data["steps"]["x"])
     assert step.args == flags
     assert step.positional == ["${outputs.output}", *words]
+
+
+_KEYS = st.sampled_from(
+    ["name", "script", "args", "positional", "inputs", "env", "map", "x"]
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(_WORDS) | st.text(),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(_KEYS | st.text(max_size=3), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(_JSON | st.dictionaries(_KEYS, _JSON), max_size=4),
+    st.dictionaries(st.sampled_from(["input", "output", "description"]), _JSON),
+)
+def test_whatever_it_holds_is_read_or_refused_in_lines(
+    steps: list[Any], rest: dict[str, Any]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            pipeline = read(Path(folder), json.dumps({**rest, "steps": steps}))
+        except SpecError as error:
+            start = f"src/domains/{NAME}/pipeline.json:"
+            assert all(line.startswith(start) for line in error.lines)
+        else:
+            assert len(pipeline.steps) == len(steps)
 
 
 def test_what_is_wrong_has_its_line(tmp_path: Path) -> None:
