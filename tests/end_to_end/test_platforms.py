@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,6 +36,9 @@ from tests.orchestration.store.conftest import (
 )
 
 __all__ = ["az", "azurite", "seaweedfs"]  # fixtures
+
+# The files of each output, by step.
+Files = dict[str, dict[str, list[Entry]]]
 
 # Their images have gigabytes, and are not pushed: nothing is started in them.
 _LARGE = (BAD_PIXELS, DIGITS)
@@ -85,6 +89,22 @@ def task(
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def local_files(
+    domains: Domains, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Files]:
+    """Gives what processes of this machine give for a task, which run once."""
+    found: dict[str, Files] = {}
+
+    def files(task: str) -> Files:
+        if task not in found:
+            store = str(tmp_path_factory.mktemp("local") / "store")
+            found[task] = files_of(domains.run(task, store, "--profile", "toy"), store)
+        return found[task]
+
+    return files
+
+
 def environment_of(domains: Domains, task: str) -> Path:
     """Give what the task's image has under /opt/environment."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -115,6 +135,7 @@ def test_a_platform_gives_what_docker_and_this_machine_give(
     task: str,
     domains: Domains,
     registry: LocalRegistry,
+    local_files: Callable[[str], Files],
     tmp_path: Path,
 ) -> None:
     flags = (task, "--profile", "toy", "--store", bucket)
@@ -145,9 +166,8 @@ def test_a_platform_gives_what_docker_and_this_machine_give(
     plan = domains.strata("plan", *flags, "--engine", "docker", "--json")
     assert {step["state"] for step in json.loads(plan.output)} == {"cached"}
     # All results are those of processes of this machine.
-    local = domains.run(task, tmp_path / "store", "--profile", "toy")
     here = domains.run(*flags[:1], bucket, *flags[1:3], "--engine", "docker")
-    assert files_of(here, bucket) == files_of(local, str(tmp_path / "store"))
+    assert files_of(here, bucket) == local_files(task)
 
     again = tmp_path / "again"
     outcome = domains.strata(*render, "--output", str(again), "--without-cached")
@@ -155,7 +175,7 @@ def test_a_platform_gives_what_docker_and_this_machine_give(
     assert not again.exists()
 
 
-def files_of(run: dict[str, Any], store: str) -> dict[str, dict[str, list[Entry]]]:
+def files_of(run: dict[str, Any], store: str) -> Files:
     """Give the files of each output, by step, but for what says when they were made."""
     contents = Store.open(store)
     return {
