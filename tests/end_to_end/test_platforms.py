@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -174,44 +173,6 @@ def test_a_platform_gives_what_docker_and_this_machine_give(
     outcome = domains.strata(*render, "--output", str(again), "--without-cached")
     assert "nothing to start" in outcome.errors
     assert not again.exists()
-
-
-@pytest.mark.parametrize(("task", "bucket"), [(ITEM2VEC, "s3")], indirect=True)
-def test_a_workflow_delivers_even_what_is_cached(
-    bucket: str,
-    stage: dict[str, str],
-    task: str,
-    domains: Domains,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> None:
-    place = f"{bucket}-delivered"
-    file = domains.tree.root / "src/domains" / task / "pipeline.yaml"
-    text = file.read_text()
-    request.addfinalizer(lambda: file.write_text(text))
-    file.write_text(f"{text}deliver: {{{place}: load/report}}\n")
-    flags = (task, "--profile", "toy", "--store", bucket)
-    environment = environment_of(domains, task)
-
-    def execute(*options: str) -> dict[str, str]:
-        """Render and execute; what each container said of a delivery."""
-        rendered, scratch = tmp_path / "rendered", Path(tempfile.mkdtemp(dir=tmp_path))
-        render = ("render", *flags, "--for", "argo", "--output", str(rendered))
-        domains.strata(*render, *options)
-        pods = workflows.execute(rendered.read_text(), environment, scratch, stage)
-        assert {pod.status for pod in pods} == {0}, pods[-1]
-        return {pod.task: pod.output.partition(f"{place}: ")[2].strip() for pod in pods}
-
-    said = execute()
-    assert said.pop("load") == "1 files written"
-    assert set(said.values()) == {""}
-    report = open_objects(place).get("report.json")
-    run = domains.strata("run", *flags, "--engine", "docker")
-    assert f"load/report -> {place}: nothing has changed (1 files)" in run.errors
-    kept = domains.get(bucket, "load/report", tmp_path / "report.json")
-    assert report == kept.read_bytes()
-
-    assert execute("--without-cached") == {"load": "nothing has changed (1 files)"}
 
 
 def files_of(run: dict[str, Any], store: str) -> Files:
