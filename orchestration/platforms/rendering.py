@@ -66,8 +66,13 @@ def with_stage_store(opened: Opened, stage: Stage, given: str | None) -> Opened:
     """Take the stage's store unless another is given.
 
     Raises:
-        UserError: It is none that a container reaches.
+        UserError: It, or a place that results go to, is none that a container reaches.
     """
+    for address in folders(opened.pipeline):
+        raise UserError(
+            f"{opened.name} delivers to {address}, a folder, which no container on a "
+            "platform reaches; deliver to s3://, az:// or gs://"
+        )
     if given is None and stage.values.store is not None:
         opened = opened.with_store(open_store(stage.values.store))
     if "://" not in opened.store.address:
@@ -99,15 +104,9 @@ def prepare(
         keep_going: After a failure, go on with what does not depend on it.
 
     Raises:
-        UserError: The stage lacks a value, an image is not in the registry, or
-            something is to be delivered to a folder.
+        UserError: The stage lacks a value, or an image is not in the registry.
         RunError: The store or the registry cannot be reached.
     """
-    for address in folders(opened.pipeline):
-        raise UserError(
-            f"{opened.name} delivers to {address}, a folder, which no container on a "
-            "platform reaches; deliver to s3://, az:// or gs://"
-        )
     registry = stage.values.registry or os.environ.get("STRATA_REGISTRY")
     if registry is None:
         stage.require("registry")
