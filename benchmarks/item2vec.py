@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from benchmarks.machine import machine
 from benchmarks.tables import Table
 from benchmarks.timing import Measured, measure
 from common.command_line import Parser, positive_int, run, say, warn
@@ -76,9 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             warn(f"round {number} of {args.rounds}: ours ...")
             _measure_ours(table, folder, shop, str(args.workers))
     facts = {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
+        **machine(),
         **{name: version(name) for name in ("gensim", "numpy", "pandas")},
     }
     ratios = {
@@ -164,17 +161,6 @@ def _with_path(variables: dict[str, str]) -> dict[str, str]:
     """Have a program find the sources that this one has."""
     paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
     return {**variables, "PYTHONPATH": paths}
-
-
-def _processor() -> Any:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    except OSError:
-        pass  # there is none but on Linux
-    return platform.processor() or platform.machine()
 
 
 def _parser() -> argparse.ArgumentParser:

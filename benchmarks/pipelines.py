@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ from typing import Any
 from benchmarks.bench_tree import BenchTree, bench_tree
 from benchmarks.chain_scenario import measure_chain
 from benchmarks.data_scenario import measure_data
+from benchmarks.machine import machine
 from benchmarks.peers import Peers
 from benchmarks.scale_scenario import measure_scale
 from benchmarks.start_scenario import measure_start
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(arguments)
     source = Path.cwd()
     peers = Peers.provide(source, warn)
-    machine = _machine(peers)
+    facts = _machine(peers)
     tables: list[Table] = []
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
         folder = Path(scratch)
@@ -58,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 tables += _measure(scenario, args, tree, peers, folder)
     if args.json:
         found = [table.document() for table in tables]
-        say(json.dumps({"machine": machine, "tables": found}, indent=2))
+        say(json.dumps({"machine": facts, "tables": found}, indent=2))
         return
-    for name, fact in machine.items():
+    for name, fact in facts.items():
         say(f"{name:<22}{fact}")
     for table in tables:
         table.write(say)
@@ -85,28 +84,13 @@ def _measure(
 
 
 def _machine(peers: Peers) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-    }
+    facts: dict[str, Any] = dict(machine())
     for name, environment in (("dvc", peers.dvc), ("snakemake", peers.snakemake)):
         (site,) = environment.glob("lib/python3.*/site-packages")
         for found in distributions(path=[str(site)]):
             if found.metadata["Name"].lower() == name:
                 facts[name] = found.version
     return facts
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    except OSError:
-        pass  # there is none but on Linux
-    return platform.processor() or platform.machine()
 
 
 def _parser() -> Parser:

@@ -18,8 +18,6 @@ import argparse
 import contextlib
 import io
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -39,6 +37,7 @@ from torch.utils.data import Subset, TensorDataset
 from torchvision import transforms
 from torchvision.datasets import MNIST
 
+from benchmarks.machine import machine
 from common.command_line import Parser, positive_int, run, say
 from common.fitting import FitSettings
 from common.progress import ProgressCallback
@@ -231,26 +230,15 @@ def _provide_idx_files(folder: Path, data_path: Path | None) -> None:
 
 def _machine() -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        **machine(),
         "torch": version("torch"),
         "torch threads": torch.get_num_threads(),
         "pytorch-accelerated": version("pytorch-accelerated"),
-        "python": platform.python_version(),
         "device": "cpu",
     }
     if torch.cuda.is_available():
         facts["device"] = torch.cuda.get_device_name()
     return facts
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
 
 
 def _row(name: str, speeds: Speeds) -> str:

@@ -43,6 +43,8 @@ def main(arguments: Sequence[str]) -> None:
     if args.without_cached:
         plans = opened.planner(platform).plan()
         cached = {plan.name for plan in plans if plan.state == "cached"}
+        # What is delivered is so by the container of its step.
+        cached -= {source.step for source in opened.pipeline.deliver.values()}
     prepared = prepare(opened, stage, platform, args.image, cached)
     if not prepared.nodes:
         warn("all steps are in the store: there is nothing to start")

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from common.command_line import Parser, positive_int
+from common.command_line import Parser, positive_int, warn
 from common.errors import UserError
+from orchestration.delivery import deliver
 from orchestration.engines.choice import PLATFORMS, add_engine, make_engine
 from orchestration.engines.engine import Engine
 from orchestration.images.pinned import pinned
@@ -26,6 +27,7 @@ from orchestration.running import PipelineRun
 from orchestration.runs import begin_document, new_run_id, run_folder, user_name
 from orchestration.stages import add_stage, load_stage
 from orchestration.step_end import cached_end
+from orchestration.store.store import Store
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -48,8 +50,10 @@ def main(arguments: Sequence[str]) -> None:
         run_folder(opened.checkout.cache, run_id) as folder,
         ProgressScreen(width) as screen,
     ):
-        document = run(args, opened, run_id, folder, screen)
+        document, store = run(args, opened, run_id, folder, screen)
     report(document, args.json)
+    outputs = {name: step["outputs"] for name, step in document["steps"].items()}
+    deliver(opened.pipeline, outputs, store, opened.checkout.root, warn)
 
 
 def _run_here(
@@ -58,8 +62,8 @@ def _run_here(
     run_id: str,
     folder: Path,
     screen: ProgressScreen,
-) -> dict[str, Any]:
-    """Run it with processes or containers of this machine; give its document."""
+) -> tuple[dict[str, Any], Store]:
+    """Run it with processes or containers here; give its document and its store."""
     engine = make_engine(args.engine, opened, folder, screen.tell)
     planner = opened.planner(engine.platform(), args.force)
     selected = select(planner, args.only, args.start, args.until)
@@ -98,7 +102,7 @@ def _run_here(
                 finished=datetime.now(UTC).isoformat(),
                 seconds=round(time.monotonic() - start, 3),
             )
-    return document
+    return document, opened.store
 
 
 def _run_on_platform(
@@ -107,8 +111,8 @@ def _run_on_platform(
     run_id: str,
     folder: Path,
     screen: ProgressScreen,
-) -> dict[str, Any]:
-    """Submit what is not cached, and follow it to its end; give its document."""
+) -> tuple[dict[str, Any], Store]:
+    """Submit what is not cached, and follow it to its end; give the same."""
     from orchestration.platforms.rendering import prepare, with_stage_store
     from orchestration.platforms.submission import follow, new_remote_run, submit
 
@@ -146,7 +150,7 @@ def _run_on_platform(
         else:
             submit(remote, keeper, args.cancel_on_interrupt)
             follow(remote, opened.store, keeper, screen, args.cancel_on_interrupt)
-    return document
+    return document, opened.store
 
 
 def _begin(

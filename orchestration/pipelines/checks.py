@@ -17,7 +17,14 @@ from orchestration.pipelines.references import (
     references,
     sole_reference,
 )
-from orchestration.pipelines.spec import FromDataset, FromStep, Input, Pipeline, Step
+from orchestration.pipelines.spec import (
+    FromDataset,
+    FromPath,
+    FromStep,
+    Input,
+    Pipeline,
+    Step,
+)
 
 if TYPE_CHECKING:
     from orchestration.pipelines.spec import Value
@@ -69,6 +76,7 @@ def check_pipeline(
                 pipeline, f"profiles.{name}.inputs.{key}", given, unknown_steps
             )
         ),
+        *_deliveries(pipeline, unknown_steps),
         *([] if unknown_steps else _unused(pipeline)),
     ]
 
@@ -284,6 +292,30 @@ def _not_mentioned(
                 f"no argument has ${{outputs.{name}}}: the script is not told where "
                 "to write it",
             )
+
+
+def _deliveries(
+    pipeline: Pipeline, unknown_steps: Collection[str]
+) -> Iterator[Problem]:
+    addresses = sorted(pipeline.deliver)
+    paths = {
+        source.path
+        for step in pipeline.steps.values()
+        for source in step.inputs.values()
+        if isinstance(source, FromPath)
+    }
+    read = sorted(
+        paths | {one.address.rstrip("/") for one in pipeline.datasets.values()}
+    )
+    for address, given in pipeline.deliver.items():
+        where = f"deliver.{address}"
+        yield from _source(pipeline, where, given, unknown_steps)
+        for other in addresses:
+            if address.startswith(f"{other}/"):
+                yield Problem(where, f"it lies in {other}, where something else goes")
+        for one in read:
+            if f"{address}/".startswith(f"{one}/") or one.startswith(f"{address}/"):
+                yield Problem(where, f"the pipeline reads {one}; deliver elsewhere")
 
 
 def _same_paths(where: str, step: Step) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ import requests
 
 from common.errors import RunError, UserError
 from orchestration.atomic_files import make_folder_once
+from orchestration.delivery import MANIFEST
 from orchestration.store.buckets import open_bucket
 
 _SECONDS = 60
@@ -44,7 +45,9 @@ def _copy(address: str, cache: Path) -> Path:
     scheme, _, rest = address.partition("://")
     bucket, _, path = rest.strip("/").partition("/")
     objects = open_bucket(scheme, bucket, path, address)
-    found = sorted(objects.list(""), key=lambda one: one.name)
+    # What a delivery has written there, it is; what it says about that is none of it.
+    listed = (one for one in objects.list("") if one.name != MANIFEST)
+    found = sorted(listed, key=lambda one: one.name)
     only = None
     if not found and path:
         above, _, only = path.rpartition("/")

@@ -15,7 +15,15 @@ from orchestration.forms import describe
 from orchestration.names import nearest
 from orchestration.pipelines.checks import ERROR, Problem, check_pipeline
 from orchestration.pipelines.documents import Document, parse_value, read_document
-from orchestration.pipelines.spec import Dataset, Pipeline, Profile, Resources, Step
+from orchestration.pipelines.short_form import is_short, write_out
+from orchestration.pipelines.spec import (
+    Dataset,
+    FromStep,
+    Pipeline,
+    Profile,
+    Resources,
+    Step,
+)
 
 FILES = ("pipeline.yaml", "pipeline.json")
 _DOMAINS = "src/domains"
@@ -59,7 +67,7 @@ def load_pipeline(
     """Read a pipeline's file and check it.
 
     Args:
-        path: The file, YAML or JSON.
+        path: The file, YAML or JSON, in the long form or the short one.
         name: The pipeline's name, for messages.
         profile: The profile to apply.
         settings: What overrides the profile: ``PARAM=VALUE`` for a parameter,
@@ -97,11 +105,19 @@ class _Reading:
         self._data: dict[str, Any] = (
             copy.deepcopy(document.data) if isinstance(document.data, dict) else {}
         )
-        # What a profile has put somewhere else in the file.
+        # What is somewhere else in the file: in a profile, or in a short form.
         self._origins: dict[str, str] = {}
         self._without: set[str] = set()
         self._problems: list[Problem] = []
         self._request: list[str] = []
+        # Of a short form no step could be read: there is nothing more to say.
+        self._unread = False
+        if is_short(self._data):
+            long = write_out(self._data)
+            self._data = long.data
+            self._origins.update(long.origins)
+            self._problems += long.problems
+            self._unread = bool(long.problems) and not long.data["steps"]
 
     @property
     def failed(self) -> bool:
@@ -229,6 +245,8 @@ class _Reading:
 
     def pipeline(self) -> Pipeline | None:
         """Give the pipeline, and note what is wrong; None where it has no form."""
+        if self._unread:
+            return None
         try:
             pipeline = Pipeline.model_validate(self._data)
         except ValidationError as error:
@@ -309,6 +327,8 @@ def _known_keys(path: Sequence[str]) -> list[str]:
             model = Resources
         case ["profiles", _]:
             model = Profile
+        case ["deliver", _]:
+            return list(FromStep.model_fields)
         case ["datasets", _] | ["profiles", _, "datasets", _]:
             model = Dataset
         case ["steps", _, "inputs", _] | ["profiles", _, "inputs", _]:

@@ -110,7 +110,7 @@ def open_pipeline(args: argparse.Namespace) -> Opened:
     tree = read_tree(checkout)
     found = find_pipelines(checkout.root, tree.files)
     name = args.pipeline.strip("/").removeprefix("src/domains/")
-    name = name.removesuffix("/pipeline.yaml")
+    name = name.removesuffix("/pipeline.yaml").removesuffix("/pipeline.json")
     if name not in found:
         raise UserError(
             f"there is no pipeline {args.pipeline}{nearest(name, list(found))}; "

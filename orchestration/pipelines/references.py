@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 KINDS = ("params", "inputs", "outputs")
 _FORMS = ", ".join(f"${{{kind}.NAME}}" for kind in KINDS) + " or ${outputs}"
-_MARKS = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+# What begins with ${, and $${, which stands for it.
+MARKS = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -39,7 +40,7 @@ def parse_text(text: str) -> list[str | Reference]:
     """
     parts: list[str | Reference] = []
     plain, end = "", 0
-    for mark in _MARKS.finditer(text):
+    for mark in MARKS.finditer(text):
         plain += text[end : mark.start()]
         end = mark.end()
         if mark[0] == "$${":

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from orchestration.pipelines.references import Reference, sole_reference
 from orchestration.pipelines.spelling import spell_number
+from orchestration.store.objects import shown_address
 
 Scalar = str | int | float | bool | None
 Value = Scalar | list[Scalar]
@@ -41,10 +42,12 @@ DIGEST = r"^sha256:[0-9a-f]{64}$"
 DURATION = r"^[0-9]+(\.[0-9]+)?(s|m|h|d)$"
 SIZE = r"^[0-9]+(\.[0-9]+)? ?([kKMGT]i?)?B?$"
 SCHEMES = ("s3", "az", "gs", "https")
+PLACE_SCHEMES = ("s3", "az", "gs")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BYTES |= {f"{unit}i": 2 ** (10 * i) for i, unit in enumerate("KMGT", start=1)}
+_PLACES = "a folder, s3://BUCKET/FOLDER, az://CONTAINER/FOLDER or gs://BUCKET/FOLDER"
 _INPUT_FORMS = "STEP/OUTPUT, {path: PATH} or {dataset: NAME}"
 
 
@@ -152,10 +155,39 @@ def _variable(value: Any) -> Any:
     return spell_number(value) if isinstance(value, int | float) else value
 
 
+def _place(value: Any) -> Any:
+    """Normalise an address that is written to; a folder's may be of the machine."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise _wrong(f"takes {_PLACES}")
+    scheme, found, rest = value.partition("://")
+    if not found:
+        path = PurePosixPath(value)
+        if path.is_absolute() and path.parts[1:] and ".." not in path.parts:
+            return str(path)
+        return _relative(value)
+    parts = [part for part in rest.split("/") if part]
+    if scheme not in PLACE_SCHEMES or not parts or {".", ".."} & set(parts):
+        raise _wrong(f"{shown_address(value)} is none of {_PLACES}")
+    if "@" in parts[0] or "?" in rest or "#" in rest:
+        raise _wrong(
+            f"{shown_address(value)}: an address holds no credentials or settings; "
+            "they come from the environment (docs/store.md)"
+        )
+    return f"{scheme}://{'/'.join(parts)}"
+
+
 def _input(value: Any) -> Any:
+    return _step_output(value, _INPUT_FORMS)
+
+
+def _delivered(value: Any) -> Any:
+    return _step_output(value, "STEP/OUTPUT")
+
+
+def _step_output(value: Any, forms: str) -> Any:
     if isinstance(value, str):
         if not re.fullmatch(STEP_OUTPUT, value):
-            raise _wrong(f"{value} is none of {_INPUT_FORMS}")
+            raise _wrong(f"{value} is none of {forms}")
         step, _, output = value.partition("/")
         return FromStep(step=step, output=output)
     return value
@@ -218,6 +250,7 @@ ScriptName = Annotated[
     ),
 ]
 Address = Annotated[str, BeforeValidator(_address)]
+Place = Annotated[str, BeforeValidator(_place)]
 Argument = Annotated[Value, PlainValidator(_value, json_schema_input_type=Value)]
 RelativePath = Annotated[str, BeforeValidator(_relative)]
 
@@ -477,6 +510,23 @@ class Pipeline(_Part):
     steps: Annotated[
         dict[StepName, Step], Field(min_length=1, description="The steps, by name.")
     ]
+    deliver: Annotated[
+        dict[
+            Place,
+            Annotated[
+                FromStep,
+                BeforeValidator(
+                    _delivered,
+                    json_schema_input_type=Annotated[str, Field(pattern=STEP_OUTPUT)]
+                    | FromStep,
+                ),
+            ],
+        ],
+        Field(
+            description="Where outputs are put when their steps are done: an address "
+            "(a folder, s3://, az:// or gs://), and STEP/OUTPUT."
+        ),
+    ] = {}
     profiles: Annotated[
         dict[Name, Profile], Field(description="Sets of overrides, by name.")
     ] = {}

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from common.command_line import Parser, positive_int, run, say
 from common.errors import RunError, UserError
+from orchestration.delivery import deliver
 from orchestration.names import nearest
 from orchestration.pipelines.planning import Outputs, Planner
 from orchestration.platforms.container import ContainerEngine
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ).execute()[args.step]
     if end.state not in ("cached", "done", "shared"):
         raise RunError(f"{args.step}: {end.message or end.state}")
+    if args.shard is None:
+        deliver(plan.pipeline, {args.step: end.outputs}, store, Path.cwd(), say)
     if args.done is not None:
         args.done.mkdir(parents=True, exist_ok=True)
         said = {"step": args.step, "state": end.state}

@@ -17,6 +17,7 @@ from orchestration.branches import (
     name_for_branch,
 )
 from orchestration.chosen_store import open_store
+from orchestration.delivery import folders
 from orchestration.environments import provide_environment
 from orchestration.images.references import pinned_image
 from orchestration.pipelines.keys import Platform
@@ -70,8 +71,13 @@ def with_stage_store(opened: Opened, stage: Stage, given: str | None) -> Opened:
     """Take the stage's store unless another is given.
 
     Raises:
-        UserError: It is none that a container reaches.
+        UserError: It, or a place that results go to, is none that a container reaches.
     """
+    for address in folders(opened.pipeline):
+        raise UserError(
+            f"{opened.name} delivers to {address}, a folder, which no container on a "
+            "platform reaches; deliver to s3://, az:// or gs://"
+        )
     if given is None and stage.values.store is not None:
         opened = opened.with_store(open_store(stage.values.store))
     if "://" not in opened.store.address:

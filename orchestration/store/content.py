@@ -108,7 +108,7 @@ class Content:
         """
         entries: list[Entry] = []
         for name, part in parts.items():
-            if "/" in name or not _is_safe(name):
+            if "/" in name or not is_safe_path(name):
                 raise ValueError(f"{name!r} is no name of a file")
             if not part.entries:
                 entries.append(Entry(name, "folder", "", 0))
@@ -304,7 +304,7 @@ def _check_name(path: str) -> None:
 
 
 def _check(entry: Entry) -> None:
-    if not _is_safe(entry.path):
+    if not is_safe_path(entry.path):
         raise ValueError(f"the path {entry.path!r} in a manifest")
     if type(entry.size) is not int or entry.size < 0:
         raise ValueError(f"{entry.path}: the size {entry.size!r} in a manifest")
@@ -317,7 +317,7 @@ def _check(entry: Entry) -> None:
         raise ValueError(f"{entry.path}: the digest {entry.digest!r} in a manifest")
 
 
-def _is_safe(path: str) -> bool:
+def is_safe_path(path: str) -> bool:
     """Whether a path leads to somewhere below the folder that it is relative to."""
     try:
         path.encode()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -163,6 +164,37 @@ class Objects(ABC):
     def sweep(self) -> int:
         """Remove what killed writers left more than a day ago, and count it."""
         return 0
+
+
+def pass_on(
+    source: Objects,
+    blob: Blob,
+    target: Objects,
+    name: str,
+    scratch: Path,
+    moved: Callable[[int], None],
+) -> None:
+    """Write an object of one place as an object of another.
+
+    Args:
+        source: Has it.
+        blob: The object, and what its bytes have to be.
+        target: Takes it.
+        name: What it is called there.
+        scratch: A folder that it may pass through.
+        moved: Is called with the bytes that were moved since the last call.
+
+    Raises:
+        WrongBytes: The object is not there, or has not these bytes.
+    """
+    passing = scratch / secrets.token_hex(12)
+    file = source.path(blob.name)
+    try:
+        if file is None:
+            source.download(blob, passing, 0o600, lambda count: None)
+        target.upload(file or passing, replace(blob, name=name), moved)
+    finally:
+        passing.unlink(missing_ok=True)
 
 
 def open_objects(address: str) -> Objects:

@@ -16,7 +16,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,7 +26,13 @@ from typing import Any
 from common.errors import UserError
 from orchestration.store.content import Content, Entry
 from orchestration.store.errors import CorruptArtifact, StoreError
-from orchestration.store.objects import Blob, Objects, WrongBytes, open_objects
+from orchestration.store.objects import (
+    Blob,
+    Objects,
+    WrongBytes,
+    open_objects,
+    pass_on,
+)
 from orchestration.store.parallel import Meter, Progress, in_parallel
 
 Document = dict[str, Any]
@@ -227,6 +234,34 @@ class Store:
                 new.unlink(missing_ok=True)
             raise
 
+    def write_file(self, entry: Entry, target: Path) -> None:
+        """Write a file of an artifact as a new file.
+
+        Args:
+            entry: The file.
+            target: What it becomes, which must not exist. It is left as far as it came
+                when this fails.
+
+        Raises:
+            CorruptArtifact: It is lacking or damaged. It was removed.
+        """
+        self._write_file(f"file:{entry.digest}", entry, target, lambda count: None)
+
+    def send(self, entry: Entry, target: Objects, name: str, scratch: Path) -> None:
+        """Write a file of an artifact as an object elsewhere.
+
+        Args:
+            entry: The file.
+            target: Takes it.
+            name: What it is called there.
+            scratch: A folder that it may pass through.
+
+        Raises:
+            CorruptArtifact: It is lacking or damaged. It was removed.
+        """
+        with self._whole(f"file:{entry.digest}", entry) as blob:
+            pass_on(self.objects, blob, target, name, scratch, lambda count: None)
+
     def record(self, task: str, step: str, key: str) -> Document | None:
         """Give what a finished step left; None if it has not finished."""
         name = _record_name(task, step, key)
@@ -424,19 +459,30 @@ class Store:
 
         def download(entry: Entry) -> None:
             target = new / entry.path if entry.path else new
-            mode = _EXECUTABLE_MODE if entry.kind == "executable" else _FILE_MODE
-            blob = _blob(entry)
-            try:
-                self.objects.download(blob, target, mode, meter.add)
-            except WrongBytes:
-                self.objects.discard(blob)
-                raise CorruptArtifact(
-                    reference,
-                    entry.digest,
-                    f"{entry.path or 'its file'} is lacking or damaged in the store",
-                ) from None
+            self._write_file(reference, entry, target, meter.add)
 
         in_parallel(download, content.files, self.objects.workers)
+
+    def _write_file(
+        self, reference: str, entry: Entry, target: Path, moved: Callable[[int], None]
+    ) -> None:
+        mode = _EXECUTABLE_MODE if entry.kind == "executable" else _FILE_MODE
+        with self._whole(reference, entry) as blob:
+            self.objects.download(blob, target, mode, moved)
+
+    @contextmanager
+    def _whole(self, reference: str, entry: Entry) -> Iterator[Blob]:
+        """Give a file's object; remove it and say so if it turns out to be damaged."""
+        blob = _blob(entry)
+        try:
+            yield blob
+        except WrongBytes:
+            self.objects.discard(blob)
+            raise CorruptArtifact(
+                reference,
+                entry.digest,
+                f"{entry.path or 'its file'} is lacking or damaged in the store",
+            ) from None
 
 
 def split_reference(reference: str) -> tuple[str, str]:

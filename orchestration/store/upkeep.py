@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestration.store.content import Content
 from orchestration.store.errors import StoreError
-from orchestration.store.objects import Blob, Found, WrongBytes
+from orchestration.store.objects import Blob, Found, WrongBytes, pass_on
 from orchestration.store.parallel import Meter, Progress, in_parallel
 from orchestration.store.store import (
     Document,
@@ -326,17 +326,12 @@ def copy(source: Store, target: Store, progress: Progress | None = None) -> Copi
         def copy_file(found: Found) -> bool:
             digest = found.name.removeprefix("cas/")
             blob = Blob(found.name, digest, found.size)
-            passing = Path(scratch, secrets.token_hex(12))
-            file = source.objects.path(found.name)
+            ends = source.objects, blob, target.objects, found.name
             try:
-                if file is None:
-                    source.objects.download(blob, passing, 0o600, lambda count: None)
-                target.objects.upload(file or passing, blob, meter.add)
+                pass_on(*ends, Path(scratch), meter.add)
             except (WrongBytes, FileNotFoundError):
                 left.append(found.name)
                 return False
-            finally:
-                passing.unlink(missing_ok=True)
             return True
 
         workers = min(source.objects.workers, target.objects.workers)

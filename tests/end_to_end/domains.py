@@ -10,12 +10,13 @@ from typing import Any
 from tests.build.scratch_tree import Outcome, ScratchTree
 
 ITEM2VEC, BAD_PIXELS = "product_recommendation/item2vec", "video_quality/bad_pixels"
+DIGITS = "digit_recognition"
 TASKS = (ITEM2VEC, BAD_PIXELS)
 
 
 @dataclass(frozen=True)
 class Domains:
-    """A tree with the two tasks.
+    """A tree with the tasks.
 
     Attributes:
         tree: The tree.

@@ -3,42 +3,60 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
-from tests.end_to_end.orchard import Orchard
+import pytest
 
-JOB = """\
-type: command
-code: ../../
-command: python -m domains.apples.ripen ${{outputs.run}}/seen.json
-environment: azureml:apples@latest
-compute: azureml:cpu
-outputs: {run: {type: uri_folder}}
-"""
-SOURCES = {
-    "config/dev.yaml": "azure: {compute: {cpu: small-cpu}}\n",
-    "orchestration/jobs/BUILD": 'submissions("apples", "pears")\n',
-    "src/domains/apples/azure-ml-job.yaml": JOB,
+from tests.end_to_end.domains import BAD_PIXELS, DIGITS, ITEM2VEC, Domains
+
+JOBS = {
+    DIGITS: "inputs.epochs",
+    ITEM2VEC: "inputs.min_count",
+    BAD_PIXELS: "inputs.test",
 }
 
 
-def test_a_target_submits_what_the_command_submits(same_orchard: Orchard) -> None:
-    tree = same_orchard.tree
-    tree.write(SOURCES)
-    image = f"registry.example.com/apples@sha256:{'0' * 64}"
-    flags = ("--dry-run", "--json", "--image", image)
+@pytest.fixture
+def unread(domains: Domains) -> Iterator[Domains]:
+    """The tree, of which nobody has asked for the graph yet, with a stage."""
+    config = domains.tree.root / "config/dev.yaml"
+    before = config.read_text()
+    config.write_text("azure: {compute: {cpu: small-cpu}}\n")
+    new = domains.tree.root / "src/domains/unread.py"
+    new.write_text("")
+    yield domains
+    new.unlink()
+    config.write_text(before)
 
-    listed = tree.pants("list", "orchestration/jobs:")
-    # Nobody has asked for the graph of this tree yet.
-    by_target = tree.pants("run", "orchestration/jobs:apples", "--", *flags)
-    by_command = same_orchard.strata("job", "apples", *flags)
 
-    names = [f"orchestration/jobs:{name}" for name in ("apples", "pears")]
-    assert listed.output.split() == names, listed.errors
+def target(task: str) -> str:
+    """Name the target that submits a task's job."""
+    return f"orchestration/jobs:{task.replace('/', '.')}"
+
+
+def test_each_task_has_one(domains: Domains) -> None:
+    listed = domains.tree.pants("list", "orchestration/jobs:")
+
+    found = [line for line in listed.output.split() if not line.startswith("//")]
+    assert found == sorted(map(target, JOBS)), listed.errors
+
+
+@pytest.mark.parametrize("task", JOBS)
+def test_it_submits_what_the_command_submits(unread: Domains, task: str) -> None:
+    image = f"registry.example.com/{task}@sha256:{'0' * 64}"
+    setting = ("--set", f"{JOBS[task]}=7")
+    flags = ("--dry-run", "--json", "--image", image, *setting)
+
+    by_target = unread.tree.pants("run", target(task), "--", *flags)
+    by_command = unread.strata("job", task, *flags)
+
     assert by_target.status == 0, by_target.errors
     jobs = [json.loads(one.output) for one in (by_target, by_command)]
     assert jobs[0].pop("name") != jobs[1].pop("name")
     assert jobs[0] == jobs[1]
     assert jobs[0]["compute"] == "azureml:small-cpu"
-    wrong = tree.pants("run", "orchestration/jobs:apples", "--", "--set", "x=1")
+    section, _, name = JOBS[task].partition(".")
+    assert jobs[0][section][name] == 7
+    wrong = unread.tree.pants("run", target(task), "--", "--set", "x=1")
     assert wrong.status == 2
     assert "--set x: there is no such key" in wrong.errors

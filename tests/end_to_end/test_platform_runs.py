@@ -195,6 +195,41 @@ def check_run(mill: Mill, engine: str) -> None:
     assert states(mill.run("--engine", engine)) == dict.fromkeys(STEPS, "cached")
 
 
+def test_containers_deliver_and_so_does_who_finds_it_undone(
+    far_mill: Mill, argo: ArgoService, tmp_path: Path
+) -> None:
+    place, spec = f"{far_mill.store}-bread", "src/domains/mill/pipeline.yaml"
+    text = (far_mill.tree.root / spec).read_text()
+    far_mill.tree.write({spec: f"{text}deliver: {{{place}: bake/bread}}\n"})
+    delivered, rendered = open_objects(place), tmp_path / "workflow.yaml"
+    render = ("render", "mill", "--for", "argo", "--output", str(rendered))
+    assert argo.execute is not None
+
+    # What is rendered and submitted by hand.
+    outcome = far_mill.strata(*render)
+    assert outcome.status == 0, outcome.errors
+    said = {pod.task: pod.output for pod in argo.execute(rendered.read_text())}
+    assert f"bake/bread -> {place}: 2 files written\n" in said.pop("bake")
+    assert place not in "".join(said.values())
+    names = {found.name for found in delivered.list("")}
+    assert names == {".strata.json", "cut.sh", "loaf.txt"}
+
+    # By then all is in the store; what delivers starts nevertheless.
+    assert far_mill.strata(*render, "--without-cached").status == 0
+    (pod,) = argo.execute(rendered.read_text())
+    assert f"{place}: nothing has changed (2 files)\n" in pod.output
+
+    # A run finds it done by its container, or does it.
+    (far_mill.grain / "a.txt").write_text("millet")
+    run = far_mill.strata("run", "mill", "--engine", "argo")
+    assert f"{place}: nothing has changed (2 files)\n" in run.errors
+    assert b"millet" in (delivered.get("loaf.txt") or b"")
+    delivered.delete(names)
+    run = far_mill.strata("run", "mill", "--engine", "argo")
+    assert "4 cached" in run.output
+    assert f"{place}: 2 files written\n" in run.errors
+
+
 def test_argo_runs_what_docker_would_and_only_what_changed(
     far_mill: Mill, argo: ArgoService
 ) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 import common.errors
 from orchestration.pipelines.checks import ERROR, check_pipeline
 from orchestration.pipelines.loading import find_pipelines, load_pipeline
 from orchestration.pipelines.script_flags import check_flags, describe_script
-from orchestration.pipelines.spec import FromDataset, Pipeline
+from orchestration.pipelines.spec import FromDataset, Pipeline, Step
 
 _ROOT = Path(common.errors.__file__).absolute().parents[2]
 _FILES = [
     str(path.relative_to(_ROOT)) for path in _ROOT.glob("src/domains/**/pipeline.yaml")
 ]
+_JOBS = sorted(_ROOT.glob("src/domains/**/azure-ml-job.yaml"))
+_EXPRESSION = re.compile(r"\$\{\{(inputs|outputs)\.(\w+)\}\}")
 _PROFILES = (None, "toy", "full")
 # They import numpy before they parse, which the orchestrator's environment lacks.
 _HEAVY = {("digit_recognition", "predict")}
@@ -70,3 +75,37 @@ def test_its_flags_are_those_of_the_scripts(name: str, script: str) -> None:
         for step_name, step in pipeline.steps.items():
             if step.script == script:
                 assert check_flags(step_name, step, flags, pipeline.params) == []
+
+
+def test_each_has_a_job() -> None:
+    folders = [str(path.parent.relative_to(_ROOT / "src/domains")) for path in _JOBS]
+    assert folders == list(find_pipelines(_ROOT, _FILES))
+
+
+@pytest.mark.parametrize("path", _JOBS, ids=lambda path: path.parent.name)
+def test_a_job_calls_its_script_by_its_flags_with_all_that_it_declares(
+    path: Path,
+) -> None:
+    job = yaml.safe_load(path.read_text())
+    mentioned: dict[str, set[str]] = {"inputs": set(), "outputs": set()}
+
+    def given(mark: re.Match[str]) -> str:
+        mentioned[mark[1]].add(mark[2])
+        value = job[mark[1]][mark[2]]
+        return "PATH" if isinstance(value, dict) else str(value)
+
+    words = shlex.split(_EXPRESSION.sub(given, job["command"]))
+    assert words[:2] == ["python", "-m"]
+    module, *arguments = words[2:]
+    flags, values = arguments[::2], arguments[1::2]
+    assert all(flag.startswith("--") for flag in flags)
+    args = {flag[2:]: value for flag, value in zip(flags, values, strict=True)}
+    step = Step.model_validate({"script": module, "args": args})
+
+    assert (
+        check_flags("job", step, describe_script([sys.executable], _ROOT, module), {})
+        == []
+    )
+    assert mentioned == {kind: set(job[kind]) for kind in ("inputs", "outputs")}
+    code = path.parent.joinpath(job["code"]).resolve()
+    assert code.joinpath(*module.split(".")).with_suffix(".py").is_file()

@@ -461,3 +461,50 @@ def test_reading_imports_no_more_than_it_needs() -> None:
         check=True,
     )
     assert done.stdout.strip() == ""
+
+
+def test_addresses_of_deliveries_are_spelled_in_one_way(tmp_path: Path) -> None:
+    text = EXAMPLE + (
+        "deliver:\n  s3://models//digits/: train/run\n  /srv/data/./x/: prepare/data\n"
+        "  outputs/tables: {step: predict, output: table.csv}\n"
+    )
+    assert load(tmp_path, text).deliver == {
+        "s3://models/digits": FromStep(step="train", output="run"),
+        "/srv/data/x": FromStep(step="prepare", output="data"),
+        "outputs/tables": FromStep(step="predict", output="table.csv"),
+    }
+    # A profile changes none of them.
+    assert load(tmp_path, text, "toy").deliver == load(tmp_path, text).deliver
+
+
+@pytest.mark.parametrize(
+    ("deliver", "problem"),
+    [
+        ("s3://a/b: trian/run", "s3://a/b: there is no step trian (did you mean tra"),
+        ("s3://a/b: train/runs", "s3://a/b: step train has no output runs (did you m"),
+        ("s3://a/b: train", "s3://a/b: train is none of STEP/OUTPUT"),
+        ("s3://a/b: {step: train}", "s3://a/b.output: is missing"),
+        ("https://a/b: train/run", "https://a/b: https://a/b is none of a folder, s3:"),
+        ("s3://: train/run", "s3://: s3:// is none of a folder, s3://BUCKET/FOLDER"),
+        ("s3://a/../b: train/run", "s3://a/../b: s3://a/../b is none of a folder"),
+        ("s3://a/b?x=y: train/run", "an address holds no credentials or settings"),
+        ("../x: train/run", "../x: ../x leads out of its folder"),
+        ("/: train/run", "/: / is no relative path"),
+        ("data/images/x: train/run", "the pipeline reads data/images; deliver elsewh"),
+        ("data: train/run", "data: the pipeline reads data/images; deliver elsewhere"),
+        ("data/mnist: train/run", "the pipeline reads data/mnist; deliver elsewhere"),
+    ],
+)
+def test_what_cannot_be_delivered_is_refused(
+    deliver: str, problem: str, tmp_path: Path
+) -> None:
+    text = f"{EXAMPLE}deliver:\n  {deliver}\n"
+    lines = [line for line in refused(tmp_path, text) if problem in line]
+    assert len(lines) == 1, refused(tmp_path, text)
+    assert lines[0].startswith(f"{PLACE}:{text.count(chr(10))}: deliver.")
+
+
+def test_no_two_deliveries_share_a_folder(tmp_path: Path) -> None:
+    deliver = "deliver: {s3://a/b: train/run, s3://a/b/c: prepare/data}\n"
+    (line,) = refused(tmp_path, EXAMPLE + deliver)
+    assert line.endswith("s3://a/b/c: it lies in s3://a/b, where something else goes")

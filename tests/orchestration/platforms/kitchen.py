@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from orchestration.file_digests import FileDigests
 from orchestration.pipelines.keys import Platform, StepCode
 from orchestration.pipelines.spec import Pipeline
-from orchestration.platforms.argo import ArgoSettings, render_workflow
+from orchestration.platforms.argo import ArgoSettings, Secret, render_workflow
 from orchestration.platforms.azureml import AzureSettings, render_pipeline_job
 from orchestration.platforms.nodes import Node, nodes_of
 from orchestration.platforms.sealed_plan import SealedPlan
@@ -69,7 +71,9 @@ PIPELINE = {
 }
 
 
-def plan(store: Store, folder: Path, food: str) -> str:
+def plan(
+    store: Store, folder: Path, food: str, deliver: Mapping[str, str] | None = None
+) -> str:
     """Seal the plan for some food; its reference in the store."""
     codes, closures = {}, {}
     for name, text in SCRIPTS.items():
@@ -86,7 +90,7 @@ def plan(store: Store, folder: Path, food: str) -> str:
     inputs = {"path:data/food.txt": add(store, folder / "food.txt").reference}
     sealed = SealedPlan(
         "kitchen",
-        _pipeline(),
+        _pipeline(deliver),
         Platform("CPython 3.11", "linux x86_64", "image: one"),
         codes,
         closures,
@@ -128,6 +132,37 @@ def pipeline_job(store: Store, reference: str, run: str | None = None) -> str:
     return render_pipeline_job("kitchen", nodes(), settings)
 
 
+def fifty_steps() -> str:
+    """Render fifty steps, with all that they may ask for, for both platforms."""
+    image = f"registry.example/strata/kitchen@{DIGEST}"
+    steps: dict[str, Any] = {}
+    for number in range(50):
+        step: dict[str, Any] = {
+            "script": "fry",
+            "inputs": {"food": f"s{number - 1}/dish" if number else {"path": "data"}},
+            "args": {"food": "${inputs.food}", "dish": "${outputs.dish}"},
+            "outputs": ["dish"],
+            "env": ["LANGUAGE", "AWS_SECRET_ACCESS_KEY"],
+        }
+        if number % 2:
+            step |= {"map": "food", "shards": 3}
+        if number % 3:
+            step["resources"] = {"gpu": 1, "memory": "1GiB", "cpu": 0.5}
+        steps[f"s{number}"] = step
+    pipeline = Pipeline.model_validate_json(json.dumps({"steps": steps}))
+    images, nodes = dict.fromkeys(steps, image), nodes_of(pipeline)
+    variables = {name: name.lower() for name in ("LANGUAGE", "HOME", "B", "A")}
+    keys = {"AWS_SECRET_ACCESS_KEY": Secret("store", "key")}
+    argo = ArgoSettings(
+        images, image, "s3://a/b", "file:x", variables=variables, secrets=keys
+    )
+    variables["AWS_SECRET_ACCESS_KEY"] = "x"
+    azure = AzureSettings(
+        images, "s3://a/b", "file:x", "cpu", gpu="gpu", variables=variables
+    )
+    return render_workflow("a", nodes, argo) + render_pipeline_job("a", nodes, azure)
+
+
 def add(store: Store, path: Path) -> Content:
     """Store a file or folder."""
     content = read_content(path, FileDigests(Path("/"), None), "followed")
@@ -135,5 +170,7 @@ def add(store: Store, path: Path) -> Content:
     return content
 
 
-def _pipeline() -> Pipeline:
-    return Pipeline.model_validate_json(json.dumps(PIPELINE))
+def _pipeline(deliver: Mapping[str, str] | None = None) -> Pipeline:
+    return Pipeline.model_validate_json(
+        json.dumps({**PIPELINE, "deliver": deliver or {}})
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from orchestration.pipelines.spec import Pipeline
 from orchestration.platforms.argo import ArgoSettings, Secret, render_workflow
 from orchestration.platforms.azureml import AzureSettings, render_pipeline_job
 from orchestration.platforms.nodes import nodes_of
-from tests.orchestration.platforms.kitchen import DIGEST, PIPELINE
+from tests.orchestration.platforms.kitchen import DIGEST, PIPELINE, fifty_steps
 
 IMAGE = f"registry.example/strata/kitchen@{DIGEST}"
 STORE, PLAN = "s3://models/strata", "file:" + "1" * 64
@@ -92,14 +94,24 @@ def test_azure_mls_own_loader_takes_it(tmp_path: Path) -> None:
     assert job.settings.force_rerun is True
 
 
-def test_the_same_pipeline_gives_the_same_bytes() -> None:
-    texts = set()
-    for _ in range(2):
-        made = pipeline()
-        workflow = render_workflow("kitchen", nodes_of(made), argo(made))
-        job = render_pipeline_job("kitchen", nodes_of(made), azure(made))
-        texts.add((workflow, job))
-    assert len(texts) == 1
+def test_every_process_writes_the_same_bytes() -> None:
+    program = (
+        "import sys; from tests.orchestration.platforms import kitchen as k; "
+        "print(k.fifty_steps(), end='')"
+    )
+    paths = os.pathsep.join(path for path in sys.path if path)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("1", "2")
+    ]
+    texts = {process.communicate()[0] for process in started}
+
+    assert texts == {fifty_steps()}
 
 
 def test_steps_that_are_in_the_store_are_left_out() -> None:

@@ -123,6 +123,41 @@ def test_a_failed_item_fails_its_step_and_keeps_the_others(
     assert dish(store) == "EGG LIME LEEK RICE"
 
 
+def test_a_container_delivers_what_its_step_gives(
+    store: Store, environment: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "delivered"
+    to = {str(place / "fried"): "fry/fried", str(place / "dish"): "serve/dish"}
+    for food, fried, served in (
+        (FOOD, "4 files written", "1 files written"),
+        (FOOD, "nothing has changed (4 files)", "nothing has changed (1 files)"),
+        ("ham", "1 files written, 3 removed", "1 files written"),
+    ):
+        scratch = Path(tempfile.mkdtemp(dir=tmp_path))
+        reference = plan(store, tmp_path, food, to)
+        pods = workflows.execute(workflow(store, reference), environment, scratch)
+        lines = [pod.output.splitlines() for pod in pods]
+        assert [line for pod in lines for line in pod if str(place) in line] == [
+            f"fry/fried -> {place}/fried: {fried}",
+            f"serve/dish -> {place}/dish: {served}",
+        ]
+        assert (place / "dish/dish.txt").read_text() == food.upper()
+        items = [path for path in (place / "fried").iterdir() if path.suffix == ".txt"]
+        assert len(items) == len(food.split())
+
+
+def test_a_delivery_that_fails_fails_its_container(
+    store: Store, environment: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("mine")
+    reference = plan(store, tmp_path, FOOD, {str(tmp_path / "taken"): "chop/pieces"})
+
+    pods = workflows.execute(workflow(store, reference), environment, tmp_path)
+
+    assert [(pod.task, pod.status) for pod in pods] == [("chop", 2)]
+    assert "taken" in pods[0].output and "Traceback" not in pods[0].output
+
+
 @pytest.mark.parametrize(
     ("flags", "status", "problem"),
     [
