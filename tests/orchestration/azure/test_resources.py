@@ -12,7 +12,7 @@ from orchestration.azure.checks import check_stage
 from orchestration.azure.documents import FileError, read_azure_file
 from orchestration.azure.resources import apply, kind_of, load_resource
 from orchestration.stages import load_stage
-from tests.orchestration.azure.conftest import CONFIG
+from tests.orchestration.azure.checkout import CONFIG
 from tests.orchestration.azure.service import Fault, Service
 
 # Not before the service is there: it is led to it while it is loaded.
