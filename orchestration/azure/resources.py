@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -134,8 +134,7 @@ def apply(client: MLClient, kind: Kind, resource: Any) -> Any:
     if kind == COMPONENT:
         return register(client, resource)
     with reported(f"{kind.name} {resource.name}"):
-        # Its colours and dots would mix with our lines.
-        with contextlib.redirect_stderr(io.StringIO()):
+        with _silence():
             make = getattr(getattr(client, kind.operations), kind.method)
             made = make(resource)
             return made if kind.method == _AT_ONCE else made.result()
@@ -161,5 +160,13 @@ def register(client: MLClient, component: Any) -> Any:
         if component.version:
             with contextlib.suppress(ResourceNotFoundError):
                 return client.components.get(component.name, component.version)
-        with contextlib.redirect_stderr(io.StringIO()):
+        with _silence():
             return client.components.create_or_update(component)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep azure-ai-ml's colours and dots, on both outputs, from among our lines."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield

@@ -72,8 +72,8 @@ def _apply(words: Sequence[str]) -> None:
     parser = Parser(
         "strata azure apply",
         "Make the resource that a file describes, or change it to that: a workspace, "
-        "compute, datastore, data asset, model, environment, component, schedule, online "
-        "or batch endpoint or deployment, by the file's $schema.",
+        "compute, datastore, data asset, model, environment, component, schedule, "
+        "online or batch endpoint or deployment, by the file's $schema.",
         "./strata azure apply azure/cpu.yaml --stage dev",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the file")

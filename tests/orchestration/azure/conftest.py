@@ -41,7 +41,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
     with serve(tmp_path_factory.mktemp("service")) as served:
         with pytest.MonkeyPatch.context() as patch:
             service, certificate = served
-            for name, value in service.environment(certificate).items():
+            variables = {**service.environment(certificate), **service.proxy}
+            for name, value in variables.items():
                 patch.setenv(name, value)
             yield served
 
@@ -116,5 +117,6 @@ def signed_in(
     checkout: SmallCheckout, service: Service, served: tuple[Service, Path]
 ) -> SmallCheckout:
     """The checkout, where commands reach the service."""
-    variables = {**checkout.variables, **service.environment(served[1])}
+    variables = {**service.environment(served[1]), **service.proxy}
+    variables |= checkout.variables
     return SmallCheckout(checkout.root, variables)

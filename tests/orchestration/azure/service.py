@@ -2,9 +2,9 @@
 
 Resource Manager with Machine Learning's resources (Azure REST API reference: paths,
 ``api-version``, errors, long-running operations, pages), run history, blob storage for
-code, a storage account, a managed identity's endpoint, and a proxy, as a storage account
-has a name that nobody but it can resolve. It serves TLS with a certificate of its own, as
-azure-core sends no token without. Faults are put in by the test.
+code, a storage account with a proxy that leads to its name, and a managed identity's
+endpoint. It serves TLS with a certificate of its own, as azure-core sends no token
+without. Faults are put in by the test.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ _LASTING = re.compile(
     r"workspaces/[^/]+(/(computes|schedules|(online|batch)Endpoints)/[^/]+"
     r"(/deployments/[^/]+)?)?"
 )
-_ACTIVE = "Running"
+# What answers have even if requests have not.
+_GIVEN: dict[str, dict[str, Any]] = {
+    "models/versions": {"flavors": {}},
+    "onlineEndpoints/deployments": {"scaleSettings": {"scaleType": "Default"}},
+}
 
 
 @dataclass(frozen=True)
@@ -182,10 +186,14 @@ class Service:
             "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
             "IDENTITY_ENDPOINT": self.identity_url,
             "IDENTITY_HEADER": IDENTITY_HEADER,
-            "HTTPS_PROXY": f"http://{self.registry}",
             "NO_PROXY": "127.0.0.1",
             "REQUESTS_CA_BUNDLE": str(certificate),
         }
+
+    @property
+    def proxy(self) -> dict[str, str]:
+        """The environment variables that lead to the storage account as well."""
+        return {"HTTPS_PROXY": f"http://{self.registry}"}
 
     def new_token(self, resource: str) -> dict[str, str]:
         """Give a token as a managed identity's endpoint does (2019-08-01)."""
@@ -259,6 +267,9 @@ class Service:
                 "friendlyName": WORKSPACE,
             }
         kinds = inside.split("/")[::2]
+        for kind, given in _GIVEN.items():
+            if kinds[1:] == kind.split("/"):
+                properties = {**given, **properties}
         self.resources[path] = {
             **{k: v for k, v in body.items() if k != "properties"},
             "id": path,
