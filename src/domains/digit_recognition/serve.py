@@ -28,6 +28,7 @@ _LARGEST_PORT = 65535
 _LARGEST_BODY = 32 * 2**20
 # Requests at a time; further ones wait.
 _THREADS = 4
+_LOOK_SECONDS = 0.5
 
 _Respond = Callable[[str, list[tuple[str, str]]], object]
 
@@ -68,13 +69,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         max_request_body_size=_LARGEST_BODY,
         ident=None,
     )
-    # Its loop would swallow the signal that ends the process.
-    loop = threading.Thread(target=server.run, daemon=True)
-    loop.start()
+    ended = threading.Event()
+
+    def answer() -> None:
+        try:
+            server.run()
+        finally:
+            ended.set()
+
+    # Not here: its loop would swallow the signal that ends the process.
+    threading.Thread(target=answer, daemon=True).start()
     host, port = listening.getsockname()
     say(f"{reader.name}, at http://{host}:{port}/score")
     try:
-        loop.join()
+        # An endless wait would not see a signal that came just before it.
+        while not ended.wait(_LOOK_SECONDS):
+            pass
     finally:
         # Requests that are being answered get their answer.
         server.task_dispatcher.shutdown()
