@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     host, port = listening.getsockname()
     say(f"{reader.name}, at http://{host}:{port}/score")
     try:
-        # An endless wait would not see a signal that came just before it.
+        # An endless wait would not see a signal that came just before it, or that the
+        # system gave to another thread.
         while not ended.wait(_LOOK_SECONDS):
             pass
     finally:
