@@ -13,7 +13,7 @@ from orchestration.locks import parse_lock
 from orchestration.names import nearest
 from orchestration.target_graph import Tree
 
-_DOMAINS = "src/domains/"
+DOMAINS = "src/domains/"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Task:
     @property
     def folder(self) -> str:
         """Its folder, relative to the tree's root."""
-        return _DOMAINS + self.name
+        return DOMAINS + self.name
 
     @property
     def script_names(self) -> dict[str, str]:
@@ -78,7 +78,7 @@ def find_tasks(root: Path, tree: Tree) -> dict[str, Task]:
         folder, _, name = address.partition(":")
         if (target.kind, name) != ("docker_image", "image"):
             continue
-        if not folder.startswith(_DOMAINS):
+        if not folder.startswith(DOMAINS):
             continue
         scripts = tree.targets[f"{folder}:image-code"].dependencies
         closure = tree.closure(scripts)
@@ -88,8 +88,8 @@ def find_tasks(root: Path, tree: Tree) -> dict[str, Task]:
         )
         packages = [Requirement(text).name for text in closure.packages]
         part = parse_lock(lock, (root / lock).read_text()).reached_from(packages)
-        tasks[folder.removeprefix(_DOMAINS)] = Task(
-            folder.removeprefix(_DOMAINS),
+        tasks[folder.removeprefix(DOMAINS)] = Task(
+            folder.removeprefix(DOMAINS),
             tuple(s for one in scripts for s in tree.targets[one].sources),
             closure.files,
             part.requirements(),
@@ -106,7 +106,7 @@ def choose_tasks(tasks: dict[str, Task], names: Sequence[str]) -> list[Task]:
     """
     chosen = []
     for given in names or tasks:
-        name = given.strip("/").removeprefix(_DOMAINS)
+        name = given.strip("/").removeprefix(DOMAINS)
         if name not in tasks:
             raise UserError(
                 f"there is no task {given}{nearest(name, list(tasks))}; "

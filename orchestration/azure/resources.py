@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,21 +28,31 @@ class Kind:
         loader: The function of azure-ai-ml that loads one.
         operations: What its client calls the operations on such resources.
         method: The one of them that makes or changes one.
+        part: The key by which it may name a file of something else, that it needs.
     """
 
     name: str
     loader: str
     operations: str
     method: str = "begin_create_or_update"
+    part: str | None = None
 
 
 _AT_ONCE = "create_or_update"
 _BATCH = Kind("batch deployment", "load_batch_deployment", "batch_deployments")
+COMPONENT = Kind("component", "load_component", "components", _AT_ONCE)
 _COMPUTE = Kind("compute", "load_compute", "compute")
 _DATASTORE = Kind("datastore", "load_datastore", "datastores", _AT_ONCE)
 _DEPLOYMENT = Kind("online deployment", "load_online_deployment", "online_deployments")
 _ENDPOINT = Kind("online endpoint", "load_online_endpoint", "online_endpoints")
-SCHEDULE = Kind("schedule", "load_schedule", "schedules")
+ENVIRONMENT = Kind("environment", "load_environment", "environments", _AT_ONCE)
+PIPELINE_DEPLOYMENT = Kind(
+    "batch deployment",
+    "load_pipeline_component_batch_deployment",
+    "batch_deployments",
+    part="component",
+)
+SCHEDULE = Kind("schedule", "load_schedule", "schedules", part="create_job")
 WORKSPACE = Kind("workspace", "load_workspace", "workspaces", "begin_create")
 # By the last part of $schema, as the reference of the YAML schemas has them.
 KINDS = {
@@ -54,7 +64,7 @@ KINDS = {
     "batchEndpoint": Kind("batch endpoint", "load_batch_endpoint", "batch_endpoints"),
     "computeInstance": _COMPUTE,
     "data": Kind("data asset", "load_data", "data", _AT_ONCE),
-    "environment": Kind("environment", "load_environment", "environments", _AT_ONCE),
+    "environment": ENVIRONMENT,
     "kubernetesCompute": _COMPUTE,
     "kubernetesOnlineDeployment": _DEPLOYMENT,
     "kubernetesOnlineEndpoint": _ENDPOINT,
@@ -64,6 +74,8 @@ KINDS = {
     "modelBatchDeployment": Kind(
         "batch deployment", "load_model_batch_deployment", "batch_deployments"
     ),
+    "pipelineComponent": COMPONENT,
+    "pipelineComponentBatchDeployment": PIPELINE_DEPLOYMENT,
     "schedule": SCHEDULE,
     "workspace": WORKSPACE,
 }
@@ -119,9 +131,42 @@ def apply(client: MLClient, kind: Kind, resource: Any) -> Any:
         UserError: The service refuses it.
         RunError: The service, or the way to it, failed.
     """
+    if kind == COMPONENT:
+        return register(client, resource)
     with reported(f"{kind.name} {resource.name}"):
-        # Its colours and dots would mix with our lines.
-        with contextlib.redirect_stderr(io.StringIO()):
+        with _silence():
             make = getattr(getattr(client, kind.operations), kind.method)
             made = make(resource)
             return made if kind.method == _AT_ONCE else made.result()
+
+
+def register(client: MLClient, component: Any) -> Any:
+    """Make a component, unless it is there: a version never changes.
+
+    Args:
+        client: The workspace's client.
+        component: What :func:`load_resource` gave.
+
+    Returns:
+        The component as the service has it.
+
+    Raises:
+        UserError: The service refuses it.
+        RunError: The service, or the way to it, failed.
+    """
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with reported(f"{COMPONENT.name} {component.name}"):
+        if component.version:
+            with contextlib.suppress(ResourceNotFoundError):
+                return client.components.get(component.name, component.version)
+        with _silence():
+            return client.components.create_or_update(component)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep azure-ai-ml's colours and dots, on both outputs, from among our lines."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield

@@ -26,6 +26,7 @@ from orchestration.tasks import Task
 from orchestration.workspaces import provide_workspace
 
 DETACHED = "detached"
+_REFERENCE = "azureml:"
 _FORMAT = "job/1"
 
 
@@ -46,6 +47,11 @@ class Choices:
     branch: str | None = None
     name: str | None = None
     is_offline: bool = False
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The keys that the settings name."""
+        return frozenset(setting.partition("=")[0] for setting in self.settings)
 
 
 @dataclass(frozen=True)
@@ -87,29 +93,11 @@ def compose_job(
     """
     file = read_azure_file(path, name_in(checkout.root, path))
     data = with_settings(file, choices.settings)
-    chosen = {setting.partition("=")[0] for setting in choices.settings}
-    commands = check_job(file, data, checkout.root, task.files)
-    image = choices.image
-    for where, (command, code) in commands.items():
-        if code is not None:
-            folder = provide_workspace(checkout, tree, task.files, {})
-            command["code"] = str(folder / code)
-        if f"{where}environment" not in chosen:
-            image = image or _image(checkout, tree, stage, task, choices.is_offline)
-            command["environment"] = {"image": image}
-        if f"{where}compute" not in chosen and isinstance(command.get("compute"), str):
-            named = command["compute"].removeprefix("azureml:")
-            known = stage.values.azure.compute
-            command["compute"] = f"azureml:{known.get(named, named)}"
+    image = fill_commands(checkout, tree, stage, task, file, data, choices)
     branch = choices.branch or checkout.branch() or DETACHED
-    if "experiment_name" not in chosen:
+    if "experiment_name" not in choices.named:
         data["experiment_name"] = name_for_branch(EXPERIMENT, task.name, branch)
-    kept = data.get("tags")
-    data["tags"] = {
-        **(kept if isinstance(kept, dict) else {}),
-        **_tags(checkout, tree, task, file, branch),
-        "stage": stage.name,
-    }
+    add_tags(checkout, tree, stage, task, file, data, branch)
     if "commit" in data["tags"]:
         tags = data["tags"]
         source = git_properties(tags["branch"], tags["commit"], tags["changed"])
@@ -117,6 +105,54 @@ def compose_job(
     run_id = new_run_id(datetime.now(UTC))
     fresh = f"{task.name.replace('/', '-')}-{run_id}".lower()
     return TaskJob(file, {**data, "name": choices.name or fresh}, image)
+
+
+def fill_commands(
+    checkout: Checkout,
+    tree: Tree,
+    stage: Stage,
+    task: Task,
+    file: AzureFile,
+    data: dict[str, Any],
+    choices: Choices,
+) -> str | None:
+    """Put code, image and compute into a job's commands, or a pipeline component's.
+
+    Args:
+        checkout: The checkout.
+        tree: Its state.
+        stage: Where the commands are to run.
+        task: The task whose commands they are.
+        file: Where they come from.
+        data: What it says, with settings applied; it is changed.
+        choices: What has been chosen otherwise.
+
+    Returns:
+        The image; None if they name environments instead.
+
+    Raises:
+        UserError: The file is wrong, or the image is not in the registry.
+        RunError: The registry does not answer.
+    """
+    image = choices.image
+    commands = check_job(file, data, checkout.root, task.files)
+    for where, (command, code) in commands.items():
+        if code is not None:
+            folder = provide_workspace(checkout, tree, task.files, {})
+            command["code"] = str(folder / code)
+        if f"{where}environment" not in choices.named:
+            image = image or image_of(checkout, tree, stage, task, choices.is_offline)
+            command["environment"] = {"image": image}
+        named = command.get("compute")
+        if f"{where}compute" not in choices.named and isinstance(named, str):
+            command["compute"] = f"{_REFERENCE}{compute_of(stage, named)}"
+    return image
+
+
+def compute_of(stage: Stage, named: str) -> str:
+    """Give what a stage calls the compute that a file names."""
+    name = named.removeprefix(_REFERENCE)
+    return stage.values.azure.compute.get(name, name)
 
 
 def name_in(root: Path, path: Path) -> str:
@@ -147,10 +183,31 @@ def git_properties(branch: str, commit: str, changed: str) -> dict[str, str]:
     }
 
 
-def _tags(
-    checkout: Checkout, tree: Tree, task: Task, file: AzureFile, branch: str
+def add_tags(
+    checkout: Checkout,
+    tree: Tree,
+    stage: Stage,
+    task: Task,
+    file: AzureFile,
+    data: dict[str, Any],
+    branch: str,
 ) -> dict[str, str]:
-    """Say what the job is made from, and by whom."""
+    """Say in the tags what a job, or the like, is made from, where and by whom.
+
+    Args:
+        checkout: The checkout.
+        tree: Its state.
+        stage: Where it goes.
+        task: The task whose it is.
+        file: Where it comes from.
+        data: What it says; the tags are put beside its own.
+        branch: The branch.
+
+    Returns:
+        The tags that were put there; ``closure`` stands for all of the task's files
+        and packages.
+    """
+    kept = data.get("tags")
     closure = {
         "format": _FORMAT,
         "code": {name: list(tree.files[name]) for name in task.files},
@@ -163,13 +220,20 @@ def _tags(
         made_from = [*task.files, *([file.name] if file.name in tree.files else [])]
         changed = checkout.has_changes(made_from)
         tags["changed"] = "true" if changed else "false"
-    return {**tags, "who": user_name()}
+    tags |= {"who": user_name(), "stage": stage.name}
+    data["tags"] = {**(kept if isinstance(kept, dict) else {}), **tags}
+    return tags
 
 
-def _image(
+def image_of(
     checkout: Checkout, tree: Tree, stage: Stage, task: Task, is_offline: bool
 ) -> str:
-    """Name the task's image by its digest, or offline by its tag."""
+    """Name the task's image by its digest, or offline by its tag.
+
+    Raises:
+        UserError: The stage names no registry, or that has no such image.
+        RunError: The registry does not answer.
+    """
     from orchestration.images.references import describe_image, pinned_image
 
     address = stage.values.registry or os.environ.get("STRATA_REGISTRY")

@@ -19,20 +19,22 @@ from orchestration.azure.documents import (
     with_settings,
 )
 from orchestration.azure.resources import (
+    COMPONENT,
     SCHEDULE,
     WORKSPACE,
+    Kind,
     apply,
     kind_of,
     load_resource,
+    register,
 )
-from orchestration.azure.task_jobs import Choices, compose_job, name_in
+from orchestration.azure.task_jobs import Choices, name_in
+from orchestration.azure.task_resources import Part, fill
 from orchestration.checkout import Checkout
 from orchestration.names import nearest
 from orchestration.screen import Screen
-from orchestration.stages import Stage, add_stage, load_stage
+from orchestration.stages import add_stage, load_stage
 from orchestration.tables import table
-from orchestration.target_graph import read_tree
-from orchestration.tasks import find_tasks
 
 _HELP = """usage: strata azure [--help] ACTION ...
 
@@ -70,8 +72,8 @@ def _apply(words: Sequence[str]) -> None:
     parser = Parser(
         "strata azure apply",
         "Make the resource that a file describes, or change it to that: a workspace, "
-        "compute, datastore, data asset, model, environment, schedule, online or batch "
-        "endpoint or deployment, by the file's $schema.",
+        "compute, datastore, data asset, model, environment, component, schedule, "
+        "online or batch endpoint or deployment, by the file's $schema.",
         "./strata azure apply azure/cpu.yaml --stage dev",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the file")
@@ -101,53 +103,44 @@ def _apply(words: Sequence[str]) -> None:
         location = stage.values.azure.location
         data |= {"location": location} if location else {}
         data |= {"name": stage.values.azure.workspace or data.get("name")}
-    job = None
-    if kind == SCHEDULE:
-        job = _task_job(checkout, stage, file, data, args.dry_run)
-    with tempfile.TemporaryDirectory() as scratch:
-        loaded = data
-        if job is not None:
-            # A schedule takes its job from a file alone.
-            written = Path(scratch) / "job.yaml"
-            written.write_text(dump(job))
-            loaded = {**data, "create_job": str(written)}
-            data["create_job"] = job
-        resource = load_resource(kind, file, loaded)
+    part = fill(
+        checkout, stage, kind, file, data, Choices(args.set, is_offline=args.dry_run)
+    )
+    resource, component = _load(kind, file, data, part)
     if args.dry_run:
+        if part is not None:
+            data[str(kind.part)] = part.data
         say(json.dumps(data, indent=2) if args.json else dump(data).rstrip())
         return
     client = connect(stage, with_workspace=kind != WORKSPACE)
     with Screen().steps(f"{kind.name} {resource.name}"):
+        if component is not None:
+            resource.component = register(client, component).id
         made = apply(client, kind, resource)
     told = {"kind": kind.name, "name": made.name, "id": getattr(made, "id", None)}
-    say(json.dumps(told, indent=2) if args.json else f"{kind.name} {made.name}: ok")
+    version = getattr(made, "version", None)
+    name = f"{made.name}:{version}" if version else made.name
+    told |= {"version": version} if version else {}
+    say(json.dumps(told, indent=2) if args.json else f"{kind.name} {name}: ok")
 
 
-def _task_job(
-    checkout: Checkout,
-    stage: Stage,
-    file: AzureFile,
-    data: Mapping[str, Any],
-    is_offline: bool,
-) -> dict[str, Any] | None:
-    """Give a schedule's job as it would be submitted, if it is a task's."""
-    given = data.get("create_job")
-    if not isinstance(given, str) or given.startswith("azureml:"):
-        return None
-    path = (file.path.parent / given).resolve()
-    tree = read_tree(checkout)
-    owners = [
-        task
-        for task in find_tasks(checkout.root, tree).values()
-        if path.is_relative_to(checkout.root / task.folder)
-    ]
-    if not owners:
-        return None
-    task = max(owners, key=lambda one: len(one.name))
-    choices = Choices(is_offline=is_offline)
-    job = compose_job(checkout, tree, stage, task, path, choices)
-    # Each job that the schedule starts gets a name of its own.
-    return {key: value for key, value in job.data.items() if key != "name"}
+def _load(
+    kind: Kind, file: AzureFile, data: Mapping[str, Any], part: Part | None
+) -> tuple[Any, Any]:
+    """Load a resource, and the component that has to be there before it."""
+    if part is None:
+        return load_resource(kind, file, data), None
+    if kind == SCHEDULE:
+        with tempfile.TemporaryDirectory() as scratch:
+            # A schedule takes its job from a file alone.
+            written = Path(scratch) / "job.yaml"
+            written.write_text(dump(part.data))
+            job = {str(kind.part): str(written)}
+            return load_resource(kind, file, {**data, **job}), None
+    component = load_resource(COMPONENT, part.file, part.data)
+    # From a file it would be one without a name, and the same for all deployments.
+    named = {str(kind.part): f"azureml:{component.name}:{component.version or 1}"}
+    return load_resource(kind, file, {**data, **named}), component
 
 
 def _check(words: Sequence[str]) -> None:

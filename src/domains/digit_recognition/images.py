@@ -8,6 +8,7 @@ unless it is MNIST itself, which comes out almost as it went in.
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -24,8 +25,6 @@ _FAINT = 0.1
 # A picture with less contrast, of 0 to 1, shows nothing.
 _BLANK = 0.05
 
-INVERT = ("auto", "yes", "no")
-
 
 def read_digit(path: Path, invert: str = "auto") -> npt.NDArray[np.float32]:
     """Read a PNG file of any size and colour that shows one digit.
@@ -41,26 +40,48 @@ def read_digit(path: Path, invert: str = "auto") -> npt.NDArray[np.float32]:
     Raises:
         UserError: The file cannot be read, is no PNG, is damaged or shows nothing.
     """
+    return _read_digit(path, str(path), invert)
+
+
+def decode_digit(
+    content: bytes, name: str, invert: str = "auto"
+) -> npt.NDArray[np.float32]:
+    """Read a digit as :func:`read_digit` does, from the bytes of a file.
+
+    Args:
+        content: The bytes.
+        name: How messages call them.
+        invert: As there.
+
+    Raises:
+        UserError: They are no PNG, are damaged or show nothing.
+    """
+    return _read_digit(io.BytesIO(content), name, invert)
+
+
+def _read_digit(
+    source: Path | io.BytesIO, name: str, invert: str
+) -> npt.NDArray[np.float32]:
     try:
         with warnings.catch_warnings():
             # A picture that is suspiciously large is an error as well.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=["PNG"]) as image:
+            with Image.open(source, formats=["PNG"]) as image:
                 grey = _grey(image)
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
+        raise UserError(f"{name} does not exist") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(
-            f"{path} is too large: more pixels than any digit needs"
+            f"{name} is too large: more pixels than any digit needs"
         ) from None
     except UnidentifiedImageError:
-        raise UserError(f"{path} is no PNG image, or is damaged") from None
+        raise UserError(f"{name} is no PNG image, or is damaged") from None
     except (OSError, SyntaxError, ValueError) as error:
         problem = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read: {problem}") from None
+        raise UserError(f"{name} cannot be read: {problem}") from None
     ink = _ink(grey, invert)
     if ink.max() < _BLANK:
-        raise UserError(f"{path} is blank: it shows no digit")
+        raise UserError(f"{name} is blank: it shows no digit")
     return fit_to_frame(ink)
 
 

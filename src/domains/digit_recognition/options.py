@@ -1,17 +1,18 @@
-"""What the three commands have in common on their command lines."""
+"""What the commands have in common on their command lines."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from common.command_line import positive_int
+from common.command_line import one_of, positive_int
 from common.task_scripts import TaskScripts
 
 # Named here and not where they are made, so that --help does not wait for torch.
 SOURCES = ("digits", "mnist")
 DATASETS = (*SOURCES, "prepared")
 MODELS = ("mlp", "cnn")
+INVERT = ("auto", "yes", "no")
 
 # What reaches 98 % on digits and 99 % on MNIST in the least time.
 EPOCHS = {"digits": 20, "mnist": 3}
@@ -61,4 +62,15 @@ def add_model_path_argument(parser: argparse.ArgumentParser) -> None:
         default=TRAIN_OUTPUT,
         metavar="FOLDER",
         help="output folder of a training run",
+    )
+
+
+def add_invert_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --invert."""
+    parser.add_argument(
+        "--invert",
+        type=one_of(*INVERT),
+        default="auto",
+        metavar="{auto,yes,no}",
+        help="whether the digits are dark on light paper; auto looks at the border",
     )

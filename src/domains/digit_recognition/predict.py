@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from common.command_line import Parser, one_of, positive_int, run, say, warn
+from common.command_line import Parser, positive_int, run, say, warn
 from common.errors import UserError
 from common.outputs import Run, check_output_folder, output_folder
 from common.task_scripts import (
@@ -23,7 +23,7 @@ from common.task_scripts import (
     say_done,
 )
 from domains.digit_recognition import options
-from domains.digit_recognition.images import INVERT, read_digit
+from domains.digit_recognition.images import read_digit
 
 _SHOWN = 10
 
@@ -42,16 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     paths = _find_images(args.images)
 
     # Only now: torch takes seconds, and neither --help nor a wrong flag needs it.
-    from common.training import predict, select_device
-    from domains.digit_recognition.models import to_inputs
-    from domains.digit_recognition.saved_models import load_model
+    from domains.digit_recognition.reader import Reader
 
-    device = select_device(args.device)
-    saved = load_model(args.model_path)
+    reader = Reader(args.model_path, args.device)
     this_run = Run("predict", as_json(args), options.PACKAGES)
     count = 0
     with output_folder(args.output_path, this_run) as folder:
-        say(f"{saved.name}, trained on {saved.dataset}, on {len(paths):,} images")
+        say(f"{reader.name}, on {len(paths):,} images")
         with (folder / "predictions.csv").open(
             "w", newline="", encoding="utf-8"
         ) as file:
@@ -61,16 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             digits = _read(paths, args.invert, args.skip_damaged)
             # One batch in memory at a time, however many images there are.
             while batch := list(itertools.islice(digits, args.batch_size)):
-                images = np.stack([image for _, image in batch])
-                probabilities = predict(saved.module, to_inputs(images), device)
-                for (path, _), row in zip(batch, probabilities.tolist(), strict=True):
-                    confidence = max(row)
-                    digit = row.index(confidence)
-                    values = [f"{value:.6f}" for value in (confidence, *row)]
-                    writer.writerow([path.as_posix(), digit, *values])
+                readings = reader.read([image for _, image in batch])
+                for (path, _), read in zip(batch, readings, strict=True):
+                    shares = (read.confidence, *read.probabilities)
+                    values = [f"{value:.6f}" for value in shares]
+                    writer.writerow([path.as_posix(), read.digit, *values])
                     count += 1
                     if count <= _SHOWN:
-                        say(f"{digit}  {confidence:7.2%}  {path}")
+                        say(f"{read.digit}  {read.confidence:7.2%}  {path}")
         if not count:
             raise UserError("none of the images can be read")
         if count > _SHOWN:
@@ -130,13 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         help="PNG files, or folders to search for them",
     )
     options.add_model_path_argument(parser)
-    parser.add_argument(
-        "--invert",
-        type=one_of(*INVERT),
-        default="auto",
-        metavar="{auto,yes,no}",
-        help="whether the digits are dark on light paper; auto looks at the border",
-    )
+    options.add_invert_argument(parser)
     parser.add_argument(
         "--skip_damaged",
         action="store_true",

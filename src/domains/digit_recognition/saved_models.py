@@ -75,3 +75,26 @@ def load_model(path: Path) -> SavedModel:
     module = build_model(name)
     load_weights(folder, module)
     return SavedModel(name, dataset, module)
+
+
+def find_model(folder: Path) -> Path:
+    """Find the one model that lies in a folder or somewhere below it.
+
+    Platforms put a model where they like, such as at NAME/VERSION below a folder.
+
+    Returns:
+        The folder that :func:`load_model` takes; the given one if it does not exist,
+        which that then says.
+
+    Raises:
+        UserError: There is none, or more than one.
+    """
+    if not folder.is_dir() or (folder / DESCRIPTION_FILE).exists():
+        return folder
+    found = sorted(path.parent for path in folder.rglob(DESCRIPTION_FILE))
+    if not found:
+        raise UserError(f"{folder} holds no model: no {DESCRIPTION_FILE} below it")
+    if len(found) > 1:
+        places = ", ".join(map(str, found))
+        raise UserError(f"{folder} holds {len(found)} models, name one: {places}")
+    return found[0]

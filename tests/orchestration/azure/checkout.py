@@ -15,10 +15,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.orchestration.azure.conftest import CONFIG
-from tests.orchestration.azure.service import Service
+from tests.orchestration.azure.service import (
+    GROUP,
+    SUBSCRIPTION,
+    WORKSPACE,
+    Service,
+)
 
 TASK = "src/domains/apples"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+CONFIG = f"""\
+azure:
+  subscription: {SUBSCRIPTION}
+  resource_group: {GROUP}
+  workspace: {WORKSPACE}
+  location: westeurope
+  compute: {{cpu: small-cpu, gpu: gpu}}
+registry: null
+store: null
+"""
 JOB = """\
 $schema: https://azuremlschemas.azureedge.net/latest/commandJob.schema.json
 type: command
@@ -143,3 +158,11 @@ def make_checkout(root: Path, cache: Path, service: Service) -> SmallCheckout:
     checkout.git("add", "--all")
     checkout.git("commit", "--quiet", "--message", "Plant")
     return checkout
+
+
+def push(checkout: SmallCheckout, service: Service) -> None:
+    """Have the registry hold the task's image, under the tag that commands want."""
+    done = checkout.strata("job", "apples", "--dry-run", "--json")
+    image = json.loads(done.output)["environment"]["image"]
+    name, _, tag = image.removeprefix(f"{service.registry}/").partition(":")
+    service.images[f"/v2/{name}/manifests/{tag}"] = DIGEST

@@ -12,28 +12,13 @@ import pytest
 from orchestration.azure.connection import connect
 from orchestration.azure.documents import AzureFile, read_azure_file
 from orchestration.stages import Stage, load_stage
-from tests.orchestration.azure.service import (
-    GROUP,
-    SUBSCRIPTION,
-    WORKSPACE,
-    Service,
-    serve,
-)
+from tests.orchestration.azure.checkout import CONFIG, SmallCheckout, make_checkout
+from tests.orchestration.azure.service import Service, serve
 
 # Not before the service is there: it is led to it while it is loaded.
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-CONFIG = f"""\
-azure:
-  subscription: {SUBSCRIPTION}
-  resource_group: {GROUP}
-  workspace: {WORKSPACE}
-  location: westeurope
-  compute: {{cpu: small-cpu, gpu: gpu}}
-registry: null
-store: null
-"""
 JOB = """\
 type: command
 name: apples-1
@@ -56,7 +41,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
     with serve(tmp_path_factory.mktemp("service")) as served:
         with pytest.MonkeyPatch.context() as patch:
             service, certificate = served
-            for name, value in service.environment(certificate).items():
+            variables = {**service.environment(certificate), **service.proxy}
+            for name, value in variables.items():
                 patch.setenv(name, value)
             yield served
 
@@ -109,3 +95,28 @@ def job_file(tmp_path: Path) -> AzureFile:
     (tmp_path / "code/pips/__init__.py").write_text("")
     (tmp_path / "job.yaml").write_text(JOB)
     return read_azure_file(tmp_path / "job.yaml", "job.yaml")
+
+
+@pytest.fixture(scope="module")
+def made(
+    served: tuple[Service, Path], tmp_path_factory: pytest.TempPathFactory
+) -> SmallCheckout:
+    folder = tmp_path_factory.mktemp("checkout")
+    return make_checkout(folder / "tree", folder, served[0])
+
+
+@pytest.fixture
+def checkout(made: SmallCheckout, service: Service) -> Iterator[SmallCheckout]:
+    """The checkout; what a test does to it is undone."""
+    yield made
+    made.git("checkout", "--quiet", "--force", "main")
+
+
+@pytest.fixture
+def signed_in(
+    checkout: SmallCheckout, service: Service, served: tuple[Service, Path]
+) -> SmallCheckout:
+    """The checkout, where commands reach the service."""
+    variables = {**service.environment(served[1]), **service.proxy}
+    variables |= checkout.variables
+    return SmallCheckout(checkout.root, variables)

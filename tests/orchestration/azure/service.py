@@ -2,8 +2,9 @@
 
 Resource Manager with Machine Learning's resources (Azure REST API reference: paths,
 ``api-version``, errors, long-running operations, pages), run history, blob storage for
-code, and a managed identity's endpoint. It serves TLS with a certificate of its own, as
-azure-core sends no token without. Faults are put in by the test.
+code, a storage account with a proxy that leads to its name, and a managed identity's
+endpoint. It serves TLS with a certificate of its own, as azure-core sends no token
+without. Faults are put in by the test.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import copy
 import ipaddress
 import json
 import re
+import selectors
+import socket
 import ssl
 import threading
 import time
@@ -38,13 +41,18 @@ SIGNATURE = "c2lnbmF0dXJlLW9mLWEtc3RvcmFnZS1hY2NvdW50"
 IDENTITY_HEADER = "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a"
 _PROVIDER = "/providers/Microsoft.MachineLearningServices/"
 _CONTAINER = "/azureml-code"
+_STORAGE = "core.loopback"
 _PAGE = 2
 # Made and changed by operations that last.
 _LASTING = re.compile(
     r"workspaces/[^/]+(/(computes|schedules|(online|batch)Endpoints)/[^/]+"
     r"(/deployments/[^/]+)?)?"
 )
-_ACTIVE = "Running"
+# What answers have even if requests have not.
+_GIVEN: dict[str, dict[str, Any]] = {
+    "models/versions": {"flavors": {}},
+    "onlineEndpoints/deployments": {"scaleSettings": {"scaleType": "Default"}},
+}
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,15 @@ class Service:
         compute = {"properties": {"computeType": "AmlCompute", "properties": {}}}
         for name in ("cpu", "gpu", "small-cpu"):
             self._add(f"{self.workspace_path}/computes/{name}", compute, "Succeeded")
+        datastore = {
+            "datastoreType": "AzureBlob",
+            "accountName": "visiondev",
+            "containerName": "azureml-blobstore",
+            "credentials": {"credentialsType": "None"},
+            "isDefault": True,
+        }
+        path = f"{self.workspace_path}/datastores/workspaceblobstore"
+        self._add(path, {"properties": datastore}, "Succeeded")
 
     @property
     def workspace_path(self) -> str:
@@ -172,6 +189,11 @@ class Service:
             "NO_PROXY": "127.0.0.1",
             "REQUESTS_CA_BUNDLE": str(certificate),
         }
+
+    @property
+    def proxy(self) -> dict[str, str]:
+        """The environment variables that lead to the storage account as well."""
+        return {"HTTPS_PROXY": f"http://{self.registry}"}
 
     def new_token(self, resource: str) -> dict[str, str]:
         """Give a token as a managed identity's endpoint does (2019-08-01)."""
@@ -245,6 +267,9 @@ class Service:
                 "friendlyName": WORKSPACE,
             }
         kinds = inside.split("/")[::2]
+        for kind, given in _GIVEN.items():
+            if kinds[1:] == kind.split("/"):
+                properties = {**given, **properties}
         self.resources[path] = {
             **{k: v for k, v in body.items() if k != "properties"},
             "id": path,
@@ -365,7 +390,8 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, {}, _clouds(service.url)
         if path == "/discovery":
             return 200, {}, {"api": service.url}
-        if path.startswith(f"{_CONTAINER}/"):
+        is_storage = self.headers["Host"].endswith(f".blob.{_STORAGE}")
+        if is_storage or path.startswith(f"{_CONTAINER}/"):
             return self._blob(path, query, raw)
         if path.startswith("/logs/"):
             return 200, {}, service.log.encode()
@@ -430,7 +456,8 @@ class _Handler(BaseHTTPRequestHandler):
         self, path: str, query: dict[str, str], raw: bytes
     ) -> tuple[int, dict[str, str], Any]:
         service = self.server.service
-        if query.get("sig") != SIGNATURE:
+        is_known = service.is_good(self.headers.get("Authorization", ""))
+        if query.get("sig") != SIGNATURE and not is_known:
             return 403, {"x-ms-error-code": "AuthenticationFailed"}, None
         if self.command == "PUT" and query.get("comp") == "metadata":
             names = [name for name in self.headers if name.startswith("x-ms-meta-")]
@@ -445,7 +472,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _PlainHandler(BaseHTTPRequestHandler):
-    """The managed identity's endpoint, and a registry of images."""
+    """The managed identity's endpoint, a registry of images, and the proxy."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -461,6 +488,29 @@ class _PlainHandler(BaseHTTPRequestHandler):
             self.send_header("Docker-Content-Digest", digest)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def do_CONNECT(self) -> None:
+        """Lead to the service, whatever the host's name."""
+        address = urlsplit(self.server.service.url)
+        assert address.hostname and address.port
+        with (
+            socket.create_connection((address.hostname, address.port)) as there,
+            selectors.DefaultSelector() as waiting,
+        ):
+            self.send_response(200)
+            self.end_headers()
+            ends = {self.connection: there, there: self.connection}
+            for end in ends:
+                waiting.register(end, selectors.EVENT_READ)
+            while True:
+                for key, _ in waiting.select():
+                    end = key.fileobj
+                    assert isinstance(end, socket.socket)
+                    content = end.recv(65536)
+                    if not content:
+                        self.close_connection = True
+                        return
+                    ends[end].sendall(content)
 
     def do_GET(self) -> None:
         service = self.server.service
@@ -534,7 +584,7 @@ def _clouds(url: str) -> list[dict[str, Any]]:
             "portal": f"{url}/",
             "resourceManager": f"{url}/",
             "authentication": {"loginEndpoint": f"{url}/"},
-            "suffixes": {"storage": "core.loopback"},
+            "suffixes": {"storage": _STORAGE},
         }
     ]
 
@@ -552,7 +602,10 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
         .serial_number(1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([address, x509.DNSName(f"*.blob.{_STORAGE}")]),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

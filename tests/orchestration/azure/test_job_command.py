@@ -6,13 +6,17 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.orchestration.azure.checkout import CLOSURE, SmallCheckout, make_checkout
+from tests.orchestration.azure.checkout import (
+    CLOSURE,
+    DIGEST,
+    SmallCheckout,
+    push,
+)
 from tests.orchestration.azure.service import (
     IDENTITY_HEADER,
     SIGNATURE,
@@ -20,41 +24,8 @@ from tests.orchestration.azure.service import (
     Service,
 )
 
-DIGEST = "sha256:" + "0123456789abcdef" * 4
 PINNED = f"registry.example.com/apples@{DIGEST}"
 JWT = re.compile(r"eyJ[\w-]+\.")
-
-
-@pytest.fixture(scope="module")
-def made(
-    served: tuple[Service, Path], tmp_path_factory: pytest.TempPathFactory
-) -> SmallCheckout:
-    folder = tmp_path_factory.mktemp("checkout")
-    return make_checkout(folder / "tree", folder, served[0])
-
-
-@pytest.fixture
-def checkout(made: SmallCheckout, service: Service) -> Iterator[SmallCheckout]:
-    """The checkout; what a test does to it is undone."""
-    yield made
-    made.git("checkout", "--quiet", "--force", "main")
-
-
-@pytest.fixture
-def signed_in(
-    checkout: SmallCheckout, service: Service, served: tuple[Service, Path]
-) -> SmallCheckout:
-    """The checkout, where commands reach the service."""
-    variables = {**checkout.variables, **service.environment(served[1])}
-    return SmallCheckout(checkout.root, variables)
-
-
-def push(checkout: SmallCheckout, service: Service) -> None:
-    """Have the registry hold the task's image, under the tag that the command wants."""
-    done = checkout.strata("job", "apples", "--dry-run", "--json")
-    image = json.loads(done.output)["environment"]["image"]
-    name, _, tag = image.removeprefix(f"{service.registry}/").partition(":")
-    service.images[f"/v2/{name}/manifests/{tag}"] = DIGEST
 
 
 def test_a_dry_run_prints_the_job_and_asks_nobody(

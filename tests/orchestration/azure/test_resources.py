@@ -9,10 +9,10 @@ import pytest
 
 from common.errors import RunError, UserError
 from orchestration.azure.checks import check_stage
-from orchestration.azure.documents import FileError, read_azure_file
+from orchestration.azure.documents import FileError, read_azure_file, with_settings
 from orchestration.azure.resources import apply, kind_of, load_resource
 from orchestration.stages import load_stage
-from tests.orchestration.azure.conftest import CONFIG
+from tests.orchestration.azure.checkout import CONFIG
 from tests.orchestration.azure.service import Fault, Service
 
 # Not before the service is there: it is led to it while it is loaded.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/{}.schema.json"
 TREE = ("azure", "src")
+DEPLOY = Path("src/domains/digit_recognition/deploy")
 
 
 def put(client: MLClient, path: Path) -> Any:
@@ -58,6 +59,11 @@ def test_every_file_of_the_tree_is_loaded_by_azure_ai_ml_as_it_stands(
 def test_the_tree_has_such_files() -> None:
     names = [path.name for path in azure_files()]
     assert {"azure-ml-job.yaml", "cpu.yaml", "schedule.yaml"} <= set(names)
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*deployment.yaml")), ids=str)
+def test_what_is_deployed_is_pinned(path: Path) -> None:
+    assert "latest" not in path.read_text().partition("\n")[2]
 
 
 def test_a_compute_is_made_and_waited_for(service: Service, client: MLClient) -> None:
@@ -100,12 +106,118 @@ def test_an_operation_that_fails_is_told_in_a_line(
     assert "\n" not in str(raised.value)
 
 
+def test_a_datastore_without_a_key_is_made(service: Service, client: MLClient) -> None:
+    put(client, Path("azure/datastore.yaml"))
+
+    (request,) = service.asked("PUT", "/datastores/datasets$")
+    sent = request.body["properties"]
+    assert sent["containerName"] == "datasets"
+    assert sent["credentials"] == {"credentialsType": "None"}
+
+
+def test_a_data_set_is_named_where_it_lies(service: Service, client: MLClient) -> None:
+    made = put(client, DEPLOY / "data.yaml")
+
+    assert (made.name, made.version) == ("digit_recognition-mnist", "1")
+    (request,) = service.asked("PUT", "/data/digit_recognition-mnist/versions/1$")
+    sent = request.body["properties"]
+    assert sent["dataType"] == "uri_folder"
+    assert sent["dataUri"].endswith("/datastores/datasets/paths/mnist/1")
+    assert not service.blobs
+
+
+def test_a_model_is_uploaded_and_registered(
+    service: Service, client: MLClient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    file = read_azure_file(DEPLOY / "model.yaml", "model.yaml")
+    data = with_settings(file, [f"path={folder}", "version='2'"])
+    kind = kind_of(file)
+
+    made = apply(client, kind, load_resource(kind, file, data))
+
+    assert (made.name, made.version) == ("digit_recognition", "2")
+    names = {path.rpartition("/model/")[2]: path for path in service.blobs}
+    assert sorted(names) == ["model.json", "model.safetensors"]
+    assert service.blobs[names["model.safetensors"]] == b"weights"
+    (request,) = service.asked("PUT", "/models/digit_recognition/versions/2$")
+    uploaded = names["model.json"].removeprefix("/azureml-blobstore/")
+    place = "/datastores/workspaceblobstore/paths/" + uploaded.rpartition("/")[0]
+    assert request.body["properties"]["modelUri"].endswith(place)
+
+
+def test_a_model_that_is_not_there_is_told_in_a_line(client: MLClient) -> None:
+    file = read_azure_file(DEPLOY / "model.yaml", "model.yaml")
+    kind = kind_of(file)
+
+    with pytest.raises(UserError) as raised:
+        data = with_settings(file, ["path=/nowhere/model"])
+        apply(client, kind, load_resource(kind, file, data))
+
+    assert "/nowhere/model" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_an_endpoint_is_made(service: Service, client: MLClient) -> None:
-    made = put(client, Path("src/domains/digit_recognition/deploy/endpoint.yaml"))
+    made = put(client, DEPLOY / "endpoint.yaml")
 
     assert made.name == "digit-recognition"
     (request,) = service.asked("PUT", "/onlineEndpoints/digit-recognition$")
-    assert request.body["properties"]["authMode"].lower() == "aadtoken"
+    sent = request.body["properties"]
+    assert sent["authMode"].lower() == "aadtoken"
+    # There is no deployment yet that could take any.
+    assert not sent.get("traffic")
+
+
+def test_an_endpoint_gives_its_traffic_to_a_deployment(
+    service: Service, client: MLClient
+) -> None:
+    file = read_azure_file(DEPLOY / "endpoint.yaml", "endpoint.yaml")
+    kind = kind_of(file)
+    data = with_settings(file, ["traffic.blue=100"])
+
+    apply(client, kind, load_resource(kind, file, data))
+
+    (request,) = service.asked("PUT", "/onlineEndpoints/digit-recognition$")
+    assert request.body["properties"]["traffic"] == {"blue": 100}
+
+
+def test_a_deployment_of_a_container_is_made_and_waited_for(
+    service: Service, client: MLClient
+) -> None:
+    put(client, DEPLOY / "endpoint.yaml")
+
+    made = put(client, DEPLOY / "deployment.yaml")
+
+    assert made.name == "blue"
+    (request,) = service.asked("PUT", "/digit-recognition/deployments/blue$")
+    sent = request.body["properties"]
+    assert sent["endpointComputeType"] == "Managed"
+    assert sent["model"].endswith("/models/digit_recognition/versions/1")
+    assert sent["modelMountPath"] == "/models"
+    assert sent["instanceType"] == "Standard_DS3_v2"
+    assert request.body["sku"]["capacity"] == 1
+    assert sent["requestSettings"]["requestTimeout"] == "PT10S"
+    assert sent["readinessProbe"]["failureThreshold"] == 30
+    environment = service.resources[sent["environmentId"]]["properties"]
+    routes = environment["inferenceConfig"]
+    assert routes["scoringRoute"] == {"path": "/score", "port": 8080}
+    assert routes["livenessRoute"] == {"path": "/health", "port": 8080}
+    assert routes["readinessRoute"] == {"path": "/health", "port": 8080}
+    # Those of the endpoint, and of the deployment: in progress once, then done.
+    assert len(service.asked("GET", "^/operations/")) == 4
+
+
+def test_a_deployment_without_its_endpoint_is_told_in_a_line(client: MLClient) -> None:
+    with pytest.raises(
+        UserError, match="online deployment blue: .*not found"
+    ) as raised:
+        put(client, DEPLOY / "deployment.yaml")
+
+    assert "\n" not in str(raised.value)
 
 
 def test_a_schedule_starts_the_pipeline_that_it_names(
