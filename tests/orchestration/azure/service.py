@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +32,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.orchestration.faults import Fault, FaultyHandler
 
 SUBSCRIPTION = "6f1d3c52-8f6b-4a57-9d0e-2f5b8c3a7e10"
 GROUP, WORKSPACE = "vision", "vision-dev"
@@ -70,29 +72,6 @@ class Request:
     path: str
     version: str | None
     body: Any
-
-
-@dataclass
-class Fault:
-    """What becomes of some requests instead of an answer.
-
-    Attributes:
-        method: Which.
-        path: A regular expression that is looked for in their path.
-        status: The answer's status; None cuts the connection.
-        headers: The answer's headers.
-        after: Do what was asked for first, so that only the answer is lost.
-        times: How many requests.
-        body: The answer's body.
-    """
-
-    method: str
-    path: str
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    after: bool = False
-    times: int = 1
-    body: Any = None
 
 
 class Service:
@@ -321,14 +300,8 @@ def _sent(body: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in (body.get("properties") or {}).items() if v is not None}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Headers and body go in two writes; the second would wait for the first's receipt.
-    disable_nagle_algorithm = True
+class _Handler(FaultyHandler):
     server: _Server
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the test looks at the requests."""
 
     def handle_one(self) -> None:
         service = self.server.service
@@ -342,45 +315,17 @@ class _Handler(BaseHTTPRequestHandler):
         with service.lock:
             request = Request(self.command, url.path, query.get("api-version"), body)
             service.requests.append(request)
-            fault = self._fault(request)
+            fault = self.next_fault(service.faults, url.path)
             if fault is not None and not fault.after:
-                self._fail(fault)
+                self.fail(fault)
                 return
             answer = self._answer(url.path, query, body, raw)
         if fault is not None:
-            self._fail(fault)
+            self.fail(fault)
             return
-        self._send(*answer)
+        self.reply(*answer)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_PATCH = do_DELETE = handle_one
-
-    def _fault(self, request: Request) -> Fault | None:
-        for fault in self.server.service.faults:
-            if fault.times > 0 and fault.method == request.method:
-                if re.search(fault.path, request.path):
-                    fault.times -= 1
-                    return fault
-        return None
-
-    def _fail(self, fault: Fault) -> None:
-        if fault.status is None:
-            self.close_connection = True
-            self.connection.close()
-        else:
-            self._send(fault.status, fault.headers, fault.body)
-
-    def _send(self, status: int, headers: dict[str, str], body: Any) -> None:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        if body is None:
-            content = b""
-        self.send_response(status)
-        kind = "text/plain" if isinstance(body, bytes) else "application/json"
-        for name, value in {"Content-Type": kind, **headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
 
     def _answer(
         self, path: str, query: dict[str, str], body: Any, raw: bytes

@@ -20,9 +20,9 @@ from tests.orchestration.azure.checkout import (
 from tests.orchestration.azure.service import (
     IDENTITY_HEADER,
     SIGNATURE,
-    Fault,
     Service,
 )
+from tests.orchestration.faults import Fault
 
 PINNED = f"registry.example.com/apples@{DIGEST}"
 JWT = re.compile(r"eyJ[\w-]+\.")

@@ -20,9 +20,9 @@ from tests.orchestration.azure.service import (
     SUBSCRIPTION,
     TENANT,
     WORKSPACE,
-    Fault,
     Service,
 )
+from tests.orchestration.faults import Fault
 
 # Not before the service is there: it is led to it while it is loaded.
 if TYPE_CHECKING:

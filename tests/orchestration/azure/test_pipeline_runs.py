@@ -18,7 +18,8 @@ from orchestration.platforms.sealed_plan import SealedPlan
 from orchestration.stages import Stage
 from orchestration.step_end import StepEnd
 from orchestration.store.store import Store
-from tests.orchestration.azure.service import Fault, Service
+from tests.orchestration.azure.service import Service
+from tests.orchestration.faults import Fault
 from tests.orchestration.platforms import pipeline_jobs
 from tests.orchestration.platforms.kitchen import nodes, pipeline_job, plan
 from tests.orchestration.platforms.test_workflows import environment

@@ -13,7 +13,8 @@ from orchestration.azure.documents import FileError, read_azure_file, with_setti
 from orchestration.azure.resources import apply, kind_of, load_resource
 from orchestration.stages import load_stage
 from tests.orchestration.azure.checkout import CONFIG
-from tests.orchestration.azure.service import Fault, Service
+from tests.orchestration.azure.service import Service
+from tests.orchestration.faults import Fault
 
 # Not before the service is there: it is led to it while it is loaded.
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tests.orchestration.azure.service import Fault
+from tests.orchestration.faults import Fault, FaultyHandler
 from tests.orchestration.platforms.workflows import Pod
 
 NAMESPACE = "models"
@@ -156,14 +156,8 @@ class ArgoService:
                 self.end(name, pods, "Succeeded")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Headers and body go in two writes; the second would wait for the first's receipt.
-    disable_nagle_algorithm = True
+class _Handler(FaultyHandler):
     server: _Server
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the test looks at the requests."""
 
     def handle_one(self) -> None:
         service = self.server.service
@@ -171,20 +165,20 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = json.loads(raw) if raw else None
         service.requests.append(Request(self.command, url.path, body))
-        fault = self._fault(url.path)
+        fault = self.next_fault(service.faults, url.path)
         if fault is not None and not fault.after:
-            self._fail(fault)
+            self.fail(fault)
             return
         if service.break_after_create and service.workflows:
-            self._fail(Fault(self.command, ""))
+            self.fail(Fault(self.command, ""))
             return
         status, answer = self._answer(url.path, parse_qs(url.query), body)
         if service.break_after_create and service.workflows:
             fault = Fault(self.command, "")
         if fault is not None:
-            self._fail(fault)
+            self.fail(fault)
             return
-        self._send(status, {}, answer)
+        self.reply(status, {}, answer)
 
     do_GET = do_PUT = do_POST = handle_one
 
@@ -215,30 +209,6 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             service.when_looked_at()
         return 200, workflow
-
-    def _fault(self, path: str) -> Fault | None:
-        for fault in self.server.service.faults:
-            if fault.times > 0 and fault.method == self.command:
-                if re.search(fault.path, path):
-                    fault.times -= 1
-                    return fault
-        return None
-
-    def _fail(self, fault: Fault) -> None:
-        if fault.status is None:
-            self.close_connection = True
-            self.connection.close()
-        else:
-            self._send(fault.status, fault.headers, fault.body)
-
-    def _send(self, status: int, headers: dict[str, str], body: Any) -> None:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
 
 
 class _Server(ThreadingHTTPServer):

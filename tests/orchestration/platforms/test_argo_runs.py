@@ -19,7 +19,7 @@ from orchestration.platforms.sealed_plan import SealedPlan
 from orchestration.stages import Stage, load_stage
 from orchestration.step_end import StepEnd
 from orchestration.store.store import Store
-from tests.orchestration.azure.service import Fault
+from tests.orchestration.faults import Fault
 from tests.orchestration.platforms import workflows
 from tests.orchestration.platforms.argo_service import (
     NAMESPACE,
