@@ -124,7 +124,9 @@ def _fill_own(
             "closure": tags["closure"],
             "component": content,
         }
-        data.setdefault("version", key_of(made_from)[:_VERSION_LENGTH])
+        # Offline the image's digest, and with it the version, is not known.
+        if not choices.is_offline:
+            data.setdefault("version", key_of(made_from)[:_VERSION_LENGTH])
     elif isinstance(within, dict):
         image = image_of(checkout, tree, stage, task, choices.is_offline)
         within["image"] = image
