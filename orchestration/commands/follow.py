@@ -10,6 +10,7 @@ from common.command_line import Parser, warn
 from common.errors import UserError
 from orchestration.checkout import Checkout
 from orchestration.chosen_store import add_store, open_store
+from orchestration.delivery import deliver
 from orchestration.pipelines.progress import ProgressScreen
 from orchestration.platforms.submission import (
     find_remote_run,
@@ -65,6 +66,9 @@ def main(arguments: Sequence[str]) -> None:
         else:
             follow(run, store, keeper, screen, args.cancel_on_interrupt)
     report(document, args.json)
+    # What the run's own containers have delivered is there; this is for cached steps.
+    outputs = {name: step["outputs"] for name, step in document["steps"].items()}
+    deliver(run.planner.pipeline, outputs, store, root, warn)
 
 
 def _is_young(document: Mapping[str, Any]) -> bool:
