@@ -8,20 +8,22 @@ from pathlib import Path
 
 import pytest
 
+# How a step's command begins, and what the step is called.
 STEPS = {
-    "test": "./pants test ::",
-    "tailor": "./pants tailor --check ::",
-    "update-build-files": "./pants update-build-files --check ::",
-    "lint": "./pants lint ::",
-    "check": "./pants check ::",
-    "dependencies": "layers_hold",
-    "run src/domains/digit_recognition:train": (
+    "./pants test": "./pants test ::",
+    "./pants tailor": "./pants tailor --check ::",
+    "./pants update-build-files": "./pants update-build-files --check ::",
+    "./pants lint": "./pants lint ::",
+    "./pants check": "./pants check ::",
+    "./strata check": "./strata check",
+    "./pants dependencies": "layers_hold",
+    "./pants run src/domains/digit_recognition:train": (
         "./pants run src/domains/digit_recognition:train"
     ),
 }
-# Stands where Pants would: the goal named by BROKEN fails, every other succeeds.
-PANTS = """#!/bin/sh
-[ "$1" != "$BROKEN" ] && [ "$1 $2" != "$BROKEN" ]
+# Stands where a launcher would: what begins with BROKEN fails, all else succeeds.
+LAUNCHER = """#!/bin/sh
+case "./${0##*/} $*" in "$BROKEN"*) exit 1 ;; esac
 """
 
 
@@ -29,9 +31,9 @@ def run_ci(root: Path, broken: str) -> subprocess.CompletedProcess[str]:
     script = root / "tree/.ci/run"
     script.parent.mkdir(parents=True)
     script.write_bytes(Path(".ci/run").read_bytes())
-    pants = root / "tree/pants"
-    pants.write_text(PANTS)
-    pants.chmod(0o755)
+    for name in ("pants", "strata"):
+        (root / "tree" / name).write_text(LAUNCHER)
+        (root / "tree" / name).chmod(0o755)
     for folder in ("azurite", "mnist/data"):
         (root / "cache/strata" / folder).mkdir(parents=True)
     # Programs that it would install otherwise; the engine answers at once.
@@ -61,12 +63,12 @@ def test_it_succeeds_when_every_step_does(tmp_path: Path) -> None:
     assert f"{len(STEPS) + 6} passed, 0 failed" in done.stdout
 
 
-@pytest.mark.parametrize("goal", STEPS)
+@pytest.mark.parametrize("command", STEPS)
 def test_it_fails_when_a_step_does_and_runs_the_others(
-    tmp_path: Path, goal: str
+    tmp_path: Path, command: str
 ) -> None:
-    done = run_ci(tmp_path, broken=goal)
+    done = run_ci(tmp_path, broken=command)
 
     assert done.returncode == 1
-    assert f"failed: {STEPS[goal]}\n" in done.stdout
+    assert f"failed: {STEPS[command]}\n" in done.stdout
     assert f"{len(STEPS) + 5} passed, 1 failed" in done.stdout
