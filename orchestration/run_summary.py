@@ -19,7 +19,9 @@ def report(document: Mapping[str, Any], as_json: bool) -> None:
     Raises:
         RunError: It was not done; with the way on.
     """
-    run, steps = document["id"], document["steps"]
+    run, ended = document["id"], document["steps"]
+    # As they stand in the pipeline, whichever came first.
+    steps = {name: ended[name] for name in document["order"] if name in ended}
     if as_json:
         say(json.dumps(document, indent=2, sort_keys=True))
     else:
