@@ -32,7 +32,7 @@ class NameRule:
 
     def takes(self, name: str) -> bool:
         """Whether a name is accepted as it stands."""
-        plain = rf"[a-z0-9][a-z0-9{re.escape(self.marks)}-]*[a-z0-9]"
+        plain = rf"[a-z0-9]([a-z0-9{re.escape(self.marks)}-]*[a-z0-9])?"
         return len(name) <= self.longest and bool(re.fullmatch(plain, name))
 
 
