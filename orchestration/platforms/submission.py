@@ -175,15 +175,7 @@ def follow(
         KeyboardInterrupt: After Ctrl-C; the run goes on, unless it is to be cancelled.
     """
     document, remote = run.document, run.remote
-    follower = Follower(
-        remote,
-        run.planner,
-        store,
-        document["id"],
-        run.nodes,
-        KeepingWatcher(keeper, screen),
-        _ended(document),
-    )
+    follower = _follower(run, store, keeper, screen)
     interruption = None
     try:
         try:
@@ -199,8 +191,9 @@ def follow(
         again = f"./strata follow {document['id']}"
         warn(f"{remote.name} goes on; to follow it again: {again}")
         raise
-    is_done = all(end.state in DONE for end in follower.ends.values())
-    ended = "failed" if state.ended == "done" and not is_done else state.ended
+    ended = state.ended
+    if ended == "done" and not _is_done(follower):
+        ended = "failed"
     keeper.end(state=ended, **_times(document))
     if state.message and ended != "done":
         warn(f"{remote.name}: {state.message}")
@@ -216,14 +209,29 @@ def settle_without_platform(
     Raises:
         RunError: The store cannot be read.
     """
-    watcher, run_id = KeepingWatcher(keeper, screen), run.document["id"]
-    ended = _ended(run.document)
-    follower = Follower(
-        run.remote, run.planner, store, run_id, run.nodes, watcher, ended
-    )
+    follower = _follower(run, store, keeper, screen)
     follower.settle(RemoteState("failed"))
-    is_done = all(end.state in DONE for end in follower.ends.values())
-    keeper.end(state="done" if is_done else "failed", **_times(run.document))
+    state = "done" if _is_done(follower) else "failed"
+    keeper.end(state=state, **_times(run.document))
+
+
+def _follower(
+    run: RemoteRun, store: Store, keeper: RunKeeper, screen: ProgressScreen
+) -> Follower:
+    document = run.document
+    return Follower(
+        run.remote,
+        run.planner,
+        store,
+        document["id"],
+        run.nodes,
+        KeepingWatcher(keeper, screen),
+        _ended(document),
+    )
+
+
+def _is_done(follower: Follower) -> bool:
+    return all(end.state in DONE for end in follower.ends.values())
 
 
 def _stop(remote: Remote) -> bool:

@@ -104,7 +104,7 @@ registry: y.example.com
     [
         ("store: az://c?sig=c2VjcmV0", "a shared access signature"),
         ("store: DefaultEndpointsProtocol=https;AccountKey=c2VjcmV0", "a connection"),
-        ("registry: https://me:c2VjcmV0@registry.example.com", "a password"),
+        ("server: https://me:c2VjcmV0@argo.example.com", "a password"),
         ("token: ghp_c2VjcmV0c2VjcmV0c2VjcmV0", "a token"),
     ],
 )
